@@ -1,0 +1,232 @@
+"""The pytest plugin: options and hooks; each delegates at once.
+
+Nothing here imports torch until a session starts, so that ``pytest --help`` and ``pytest --list-claims`` are instant.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from torchclaims import catalogue as catalogues
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from torchclaims.targets import Targets
+
+CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
+CHOSEN = pytest.StashKey[frozenset[str]]()
+TARGETS = pytest.StashKey["Targets"]()
+SNAPSHOT = pytest.StashKey[Any]()
+
+# Options that a line which reproduces one test must repeat.
+_TARGET_OPTIONS = ("device", "dtype", "mode", "memory_format", "device_spec")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options; README explains them."""
+    group = parser.getgroup("torchclaims", "torchclaims: does your PyTorch do what PyTorch says?")
+    group.addoption("--claims", metavar="PATTERNS", help="decide only the claims that match, as in 'bn-momentum*,lr-*'")
+    group.addoption("--list-claims", action="store_true", help="print the claims (those that --claims selects) and exit")
+    group.addoption("--device", metavar="LIST", help="cpu, cuda, cuda:1, mps, all (default: all that are there)")
+    group.addoption("--dtype", metavar="LIST", help="float32, float64, bfloat16, float16 (default: what a claim is about)")
+    group.addoption("--mode", metavar="LIST", help="eager (the default), aot_eager, inductor")
+    group.addoption("--memory-format", metavar="LIST", help="contiguous (the default), channels_last")
+    group.addoption("--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for")
+    group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
+    group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
+    group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """``--list-claims`` prints the catalogue and ends the run."""
+    if not config.option.list_claims:
+        return None
+    from torchclaims.report.terminal import print_catalogue
+
+    catalogue, chosen = _load_catalogue(config)
+    print_catalogue(catalogue, chosen)
+    return 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Reads and checks the catalogue and the options; whatever is wrong is one line and exit 4."""
+    config.addinivalue_line("markers", "claim(id, ...): the claims that this test decides")
+    if config.option.help:
+        return
+    config.stash[CATALOGUE], config.stash[CHOSEN] = _load_catalogue(config)
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(2**31)
+    elif not 0 <= config.option.seed < 2**32:
+        raise pytest.UsageError(f"--seed: {config.option.seed} is not between 0 and 4294967295")
+    _arrange_benchmarks(config)
+    if not hasattr(config, "workerinput"):
+        from torchclaims.report.terminal import Reporter
+
+        config.pluginmanager.register(Reporter(config, config.stash[CATALOGUE]), "torchclaims-reporter")
+
+
+def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozenset[str]]:
+    try:
+        catalogue = catalogues.load(config.rootpath)
+        patterns = config.option.claims
+        chosen = catalogue.claims if patterns is None else catalogue.matching(patterns.split(","))
+    except catalogues.CatalogueError as error:
+        raise pytest.UsageError(str(error)) from None
+    return catalogue, frozenset(chosen)
+
+
+def _arrange_benchmarks(config: pytest.Config) -> None:
+    """``--benchmark-only`` runs the benchmarks, every other run leaves them out, without a word about workers."""
+    if config.getoption("benchmark_only", False):
+        if config.args_source is config.ArgsSource.TESTPATHS:
+            config.args[:] = [str(config.rootpath / "benchmarks")]
+    elif config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        config.option.benchmark_disable = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Finds the targets; what was asked for and is absent is one line and exit 4."""
+    import torch
+
+    from torchclaims import targets
+
+    config = session.config
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+    try:
+        config.stash[TARGETS] = targets.resolve(
+            *(getattr(config.option, name) for name in _TARGET_OPTIONS), worker=int(worker)
+        )
+    except targets.TargetError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``cell`` runs once for each cell that its claims are made for."""
+    if "cell" not in metafunc.fixturenames:
+        return
+    config = metafunc.config
+    claims = [config.stash[CATALOGUE].claims[name] for name in _claims_of(metafunc.definition)]
+    cells = [
+        pytest.param(cell, id=str(cell), marks=[pytest.mark.skip(f"does not apply: {reason}")] if reason else [])
+        for cell, reason in config.stash[TARGETS].cells(claims)
+    ]
+    metafunc.parametrize("cell", cells)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps what ``--claims`` selects, marks what this release does not have yet, and sets up ``--prove``."""
+    from torchclaims.targets import RELEASE
+
+    catalogue = config.stash[CATALOGUE]
+    if config.option.claims is not None:
+        kept = [item for item in items if config.stash[CHOSEN].intersection(_claims_of(item))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+    for item in items:
+        for name in _claims_of(item):
+            since = catalogue.claims[name].since
+            if since > RELEASE:
+                item.add_marker(
+                    pytest.mark.skip(f"does not apply: {name} is said since PyTorch {since}; this is {RELEASE}")
+                )
+    if config.option.prove:
+        from torchclaims.proof import proofs
+
+        try:
+            items[:] = proofs(session, catalogue, config.stash[CHOSEN], items)
+        except catalogues.CatalogueError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """A proof runs other tests, and reports what became of them."""
+    from torchclaims.proof import Proof
+
+    if not isinstance(item, Proof):
+        return None
+    item.run_and_report()
+    return True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Remembers the user's global state and seeds the generators from ``--seed`` and the test's name."""
+    from torchclaims import chance, hygiene, tolerance
+
+    item.stash[SNAPSHOT] = hygiene.Snapshot.take()
+    hygiene.seed_everything(_seed_of(item))
+    tolerance.SHARES_USED.clear()
+    chance.RATES_STATED.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Puts the user's global state back; what was left changed is the test's error."""
+    try:
+        return (yield)
+    finally:
+        leaks = item.stash[SNAPSHOT].restore()
+        if leaks:
+            pytest.fail("the test changed global state: " + "; ".join(leaks), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to a report what the verdict needs, and to a failure the claim, the cell and how to reproduce it."""
+    from torchclaims.report.record import annotate
+
+    report = yield
+    claims = [item.config.stash[CATALOGUE].claims[name] for name in _claims_of(item)]
+    if claims:
+        annotate(report, claims, _cell_of(item), call.excinfo, reproduce=_reproduce(item), seed=item.config.option.seed)
+    return report
+
+
+def _claims_of(node: pytest.Item) -> list[str]:
+    return [name for mark in node.iter_markers("claim") for name in mark.args]
+
+
+def _cell_of(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params["cell"]) if callspec and "cell" in callspec.params else "host"
+
+
+def _seed_of(item: pytest.Item) -> int:
+    return zlib.crc32(f"{item.config.option.seed} {item.nodeid}".encode())
+
+
+def _reproduce(item: pytest.Item) -> str:
+    options = [
+        f" --{name.replace('_', '-')} {value}"
+        for name in _TARGET_OPTIONS
+        if (value := getattr(item.config.option, name)) is not None
+    ]
+    return f"pytest '{item.nodeid}' --seed {item.config.option.seed}" + "".join(options)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A NumPy generator that ``--seed`` and the test's name determine, whatever the order of the tests."""
+    import numpy as np
+
+    return np.random.default_rng(_seed_of(request.node))
+
+
+__all__ = ["rng"]

@@ -1,0 +1,70 @@
+"""The record of one test in one cell, which travels with pytest's report, also between pytest-xdist's processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from torchclaims import chance, tolerance
+from torchclaims.catalogue import Claim
+
+PASSED, FAILED, DEVIATES, INAPPLICABLE, SKIPPED = "passed", "failed", "deviates", "does not apply", "skipped"
+
+
+def annotate(
+    report: pytest.TestReport,
+    claims: Sequence[Claim],
+    cell: str,
+    raised: pytest.ExceptionInfo[BaseException] | None,
+    *,
+    reproduce: str,
+    seed: int,
+) -> None:
+    """Adds ``report.torchclaims``, a dict of plain values, where this phase decides the cell's outcome.
+
+    To the report of a failure it adds a section with the claim, the cell, the seed and the line that reproduces it.
+    """
+    outcome = _outcome(report)
+    if outcome is None:
+        return
+    record: dict[str, Any] = {
+        "claims": [one.id for one in claims],
+        "test": report.nodeid,
+        "cell": cell,
+        "outcome": outcome,
+        "seconds": report.duration,
+        # A failure by assertion is the test's own finding; anything else may be a crash of the test itself.
+        "asserted": raised is not None and isinstance(raised.value, (AssertionError, pytest.fail.Exception)),
+        "tolerance_used": max(tolerance.SHARES_USED, default=None),
+        "false_alarm_rate": sum(chance.RATES_STATED),
+        "reason": _reason(report),
+        "reproduce": reproduce,
+    }
+    report.torchclaims = record  # type: ignore[attr-defined]
+    if outcome == FAILED:
+        lines = [f"{one.id}: {one.asserted} ({', '.join((*one.sources, *one.articles))})" for one in claims]
+        lines += [f"cell {cell}, seed {seed}, in {report.when}", reproduce]
+        report.sections.append(("claim", "\n".join(lines)))
+
+
+def _outcome(report: pytest.TestReport) -> str | None:
+    if hasattr(report, "wasxfail"):
+        return DEVIATES if report.skipped else FAILED
+    if report.failed:
+        return FAILED
+    if report.skipped:
+        return INAPPLICABLE if _reason(report).startswith(INAPPLICABLE) else SKIPPED
+    return PASSED if report.when == "call" else None
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail)
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        return str(crash.message) if crash else report.longreprtext
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return ""

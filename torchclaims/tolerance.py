@@ -1,0 +1,117 @@
+"""Bounds on rounding error, derived from dtype, length of the sum and conditioning; never from what happened to pass.
+
+Every floating-point comparison of the suite goes through :func:`assert_within`, which also records the share of the
+bound that was used, so that a report can show how tight the bounds are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchclaims.targets import Cell, to_numpy
+
+# Shares of the bound used since the last reset; the plugin reads them after each test.
+SHARES_USED: list[float] = []
+
+
+def unit_roundoff(dtype: torch.dtype) -> float:
+    """The largest relative error of rounding to ``dtype``: half the distance from 1 to the next number."""
+    return float(torch.finfo(dtype).eps) / 2
+
+
+def accumulation_unit(cell: Cell) -> float:
+    """The unit roundoff in which sums of products are kept.
+
+    Half-precision kernels keep them in float32 and round once at the end (numerical accuracy notes); float32 products
+    on CUDA may be taken in TF32, with 10 explicit bits, where the flags allow it (CUDA semantics notes).
+    """
+    if cell.dtype in (torch.float16, torch.bfloat16):
+        return unit_roundoff(torch.float32)
+    if cell.dtype == torch.float32 and torch.device(cell.device.name).type == "cuda":
+        tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
+        return 2.0**-11 if tf32 else unit_roundoff(torch.float32)
+    return unit_roundoff(cell.dtype)
+
+
+def gamma(terms: int, unit: float) -> float:
+    """Higham's bound for a chain of ``terms`` roundings, n*u / (1 - n*u) (Accuracy and Stability, section 3.1).
+
+    Raises:
+        ValueError: the chain is so long that the bound says nothing.
+    """
+    product = terms * unit
+    if product >= 0.5:
+        raise ValueError(f"{terms} roundings of unit {unit:g} leave no digit; use fewer terms")
+    return product / (1 - product)
+
+
+def sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """Bound on the error of a sum of ``terms`` products, in any order of summation.
+
+    ``magnitude`` is the same sum over absolute values, of ``result``'s shape: its ratio to the result is the condition.
+    A last rounding to the cell's dtype is added, and the smallest subnormal, for results that underflow.
+    """
+    accumulated = gamma(terms + 2, accumulation_unit(cell)) * magnitude
+    return accumulated + roundings(cell, 1, result)
+
+
+def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:
+    """Bound on the error of ``count`` roundings to the cell's dtype of values of ``result``'s size."""
+    smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
+    return gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + smallest
+
+
+def assert_within(
+    actual: torch.Tensor, expected: np.ndarray | float, bound: np.ndarray | float, *, what: str, because: str
+) -> None:
+    """Asserts |actual - expected| <= bound, element by element; NaN and infinities must match exactly.
+
+    ``what`` names the quantity, ``because`` says why the bound is what it is; both stand in the failure.
+
+    Raises:
+        AssertionError: says how many elements are off, the worst one, where it is, and how much was allowed.
+    """
+    assert isinstance(actual, torch.Tensor), f"{what}: expected a tensor, got {type(actual).__name__}"
+    seen = to_numpy(actual).astype(np.float64)
+    wanted = np.asarray(expected, dtype=np.float64)
+    assert seen.shape == wanted.shape, f"{what}: shape {seen.shape}, expected {wanted.shape}"
+    if not seen.size:
+        return
+    allowed = np.broadcast_to(np.asarray(bound, dtype=np.float64), wanted.shape)
+    special = ~np.isfinite(wanted)
+    with np.errstate(invalid="ignore"):
+        error = np.where(special, np.where(_same(seen, wanted), 0.0, np.inf), np.abs(seen - wanted))
+    error = np.where(np.isnan(error), np.inf, error)
+    share = np.divide(error, allowed, out=np.where(error > 0, np.inf, 0.0), where=allowed > 0)
+    worst = int(np.argmax(share))
+    if share.flat[worst] <= 1:
+        SHARES_USED.append(float(share.flat[worst]))
+        return
+    where = [int(index) for index in np.unravel_index(worst, wanted.shape)]
+    raise AssertionError(
+        f"{what}: {int((share > 1).sum())} of {wanted.size} elements are off\n"
+        f"expected {wanted.flat[worst]:.9g} at {where}\n"
+        f"seen     {seen.flat[worst]:.9g}\n"
+        f"off by   {error.flat[worst]:.3g}, allowed {allowed.flat[worst]:.3g}: {because}"
+    )
+
+
+def assert_same(actual: Any, expected: Any, *, what: str) -> None:
+    """Asserts that two tensors agree bit for bit in values, shape and dtype; NaNs agree with NaNs."""
+    try:
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0, equal_nan=True)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None
+
+
+def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return (left == right) | (np.isnan(left) & np.isnan(right))
+
+
+def relative_bound(reference: np.ndarray, count: int) -> np.ndarray:
+    """Bound for Python-float arithmetic of ``count`` float64 roundings, as schedules use."""
+    return gamma(count, math.ulp(1.0) / 2) * np.abs(reference) + math.ulp(0.0)
