@@ -233,7 +233,9 @@ def _version(value: object, where: str) -> Version:
     try:
         return Version(str(value))
     except InvalidVersion:
-        raise CatalogueError(f"{where}: 'since' must be a release of PyTorch such as \"2.1\"; it is {value!r}") from None
+        raise CatalogueError(
+            f"{where}: 'since' must be a release of PyTorch such as \"2.1\"; it is {value!r}"
+        ) from None
 
 
 def _verdict(entry: dict[str, Any], where: str) -> str | None:
@@ -257,7 +259,7 @@ def _subset(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     if value == "all":
         return allowed
     if not isinstance(value, list) or not value:
-        raise CatalogueError(f"{where}: {key!r} must be \"all\" or a list of {', '.join(allowed)}")
+        raise CatalogueError(f'{where}: {key!r} must be "all" or a list of {", ".join(allowed)}')
     return tuple(_one_of(item, allowed, f"{where}: {key}") for item in value)
 
 
@@ -310,8 +312,10 @@ def _check_coverage(catalogue: Catalogue) -> None:
                     f"{mention.path.as_posix()}:{mention.line}: {mention.function} names the unknown claim {name!r}"
                     f"{_suggest(name, catalogue.claims)}"
                 )
-    for mentions, what in ((catalogue.tests, "no test decides it: mark one with @claim"),
-                           (catalogue.faults, "no fault breaks it: add one to faults.py with @breaks")):
+    for mentions, what in (
+        (catalogue.tests, "no test decides it: mark one with @claim"),
+        (catalogue.faults, "no fault breaks it: add one to faults.py with @breaks"),
+    ):
         named = {name for mention in mentions for name in mention.claims}
         for one in catalogue.claims.values():
             if one.id not in named:

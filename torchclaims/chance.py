@@ -81,9 +81,7 @@ def _assert_not_rejected(
         raise AssertionError(f"{expectation}\nseen a sample rejected by {rejection}, twice in independent draws")
 
 
-def _rejection(
-    draw: Draw, p_values: Callable[[np.ndarray], Iterator[tuple[str, float]]], level: float
-) -> str | None:
+def _rejection(draw: Draw, p_values: Callable[[np.ndarray], Iterator[tuple[str, float]]], level: float) -> str | None:
     tests = list(p_values(to_numpy(draw()).ravel()))
     for name, p_value in tests:
         if p_value < level / len(tests):

@@ -25,7 +25,9 @@ def _set_deterministic(state: tuple[bool, bool]) -> None:
 
 
 def _set_flag(owner: Any, name: str) -> Setting:
-    return Setting(f"{owner.__name__}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+    return Setting(
+        f"{owner.__name__}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
+    )
 
 
 SETTINGS = (
@@ -42,7 +44,9 @@ SETTINGS = (
         _set_deterministic,
     ),
     Setting(
-        "torch.get_float32_matmul_precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+        "torch.get_float32_matmul_precision",
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
     ),
     Setting("default device", lambda: str(torch.empty(0).device), torch.set_default_device),
     _set_flag(torch.backends.cudnn, "enabled"),

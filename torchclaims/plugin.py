@@ -9,7 +9,6 @@ import os
 import random
 import zlib
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,6 @@ from torchclaims import catalogue as catalogues
 if TYPE_CHECKING:
     import numpy as np
 
-    from torchclaims.targets import Targets
 
 CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
 CHOSEN = pytest.StashKey[frozenset[str]]()
@@ -33,13 +31,21 @@ _TARGET_OPTIONS = ("device", "dtype", "mode", "memory_format", "device_spec")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options; README explains them."""
     group = parser.getgroup("torchclaims", "torchclaims: does your PyTorch do what PyTorch says?")
-    group.addoption("--claims", metavar="PATTERNS", help="decide only the claims that match, as in 'bn-momentum*,lr-*'")
-    group.addoption("--list-claims", action="store_true", help="print the claims (those that --claims selects) and exit")
+    group.addoption(
+        "--claims", metavar="PATTERNS", help="decide only the claims that match, as in 'bn-momentum*,lr-*'"
+    )
+    group.addoption(
+        "--list-claims", action="store_true", help="print the claims (those that --claims selects) and exit"
+    )
     group.addoption("--device", metavar="LIST", help="cpu, cuda, cuda:1, mps, all (default: all that are there)")
-    group.addoption("--dtype", metavar="LIST", help="float32, float64, bfloat16, float16 (default: what a claim is about)")
+    group.addoption(
+        "--dtype", metavar="LIST", help="float32, float64, bfloat16, float16 (default: what a claim is about)"
+    )
     group.addoption("--mode", metavar="LIST", help="eager (the default), aot_eager, inductor")
     group.addoption("--memory-format", metavar="LIST", help="contiguous (the default), channels_last")
-    group.addoption("--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for")
+    group.addoption(
+        "--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for"
+    )
     group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
     group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
@@ -190,12 +196,22 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds to a report what the verdict needs, and to a failure the claim, the cell and how to reproduce it."""
+    from torchclaims import chance, tolerance
     from torchclaims.report.record import annotate
 
     report = yield
     claims = [item.config.stash[CATALOGUE].claims[name] for name in _claims_of(item)]
     if claims:
-        annotate(report, claims, _cell_of(item), call.excinfo, reproduce=_reproduce(item), seed=item.config.option.seed)
+        annotate(
+            report,
+            claims,
+            _cell_of(item),
+            call.excinfo,
+            tolerance_used=max(tolerance.SHARES_USED, default=None),
+            false_alarm_rate=sum(chance.RATES_STATED),
+            reproduce=_reproduce(item),
+            seed=item.config.option.seed,
+        )
     return report
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol  # as pytest-rerunfailures does: to run a test without logging its reports
+from _pytest.runner import (
+    runtestprotocol,
+)  # as pytest-rerunfailures does: to run a test without logging its reports
 
 from torchclaims.catalogue import Catalogue, CatalogueError
 from torchclaims.faults import Fault, FaultError, load_faults

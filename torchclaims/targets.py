@@ -137,8 +137,10 @@ class Targets:
         """The cells of a test that decides ``claims``, each with the reason why it does not apply, or None."""
         stated = [dtype for dtype in DTYPES if all(dtype in one.dtypes for one in claims)]
         return [
-            (Cell(device, getattr(torch, dtype), mode, memory_format),
-             self._inapplicable(claims, device, dtype, mode, memory_format))
+            (
+                Cell(device, getattr(torch, dtype), mode, memory_format),
+                self._inapplicable(claims, device, dtype, mode, memory_format),
+            )
             for device in self.devices
             for dtype in (self.dtypes or stated)
             for mode in self.modes
@@ -149,7 +151,11 @@ class Targets:
         self, claims: list[Claim], device: Device, dtype: str, mode: str, memory_format: str
     ) -> str | None:
         for one in claims:
-            for value, stated in ((dtype, one.dtypes), (mode, one.modes), (memory_format, one.memory_formats)):
+            for value, stated in (
+                (dtype, one.dtypes),
+                (mode, one.modes),
+                (memory_format, one.memory_formats),
+            ):
                 if value not in stated:
                     return f"{one.id} is stated for {', '.join(stated)}, not for {value}"
         if device.is_cpu and dtype == "float16" and RELEASE < FLOAT16_ON_CPU_SINCE:
@@ -214,7 +220,9 @@ def _device(name: str, available: list[str], worker: int) -> Device:
             f"--device: unknown {name!r}; choose from cpu, cuda, cuda:N, mps, all, or describe it with --device-spec"
         )
     if kind not in available:
-        raise TargetError(f"--device: {name!r} was asked for, but this machine and PyTorch have {', '.join(available)}")
+        raise TargetError(
+            f"--device: {name!r} was asked for, but this machine and PyTorch have {', '.join(available)}"
+        )
     if kind == "cpu":
         return Device("cpu", "cpu")
     if kind == "mps":
@@ -248,7 +256,7 @@ def load_device_spec(path: Path) -> Device:
     members = vars(module)
     name = members.get("name")
     if not isinstance(name, str):
-        raise TargetError(f"--device-spec: {path}: define name = \"...\", what torch.device() takes")
+        raise TargetError(f'--device-spec: {path}: define name = "...", what torch.device() takes')
     functions = {key: members[key] for key in ("synchronize", "seed", "memory_allocated") if key in members}
     for key, value in functions.items():
         if not callable(value):
@@ -258,10 +266,10 @@ def load_device_spec(path: Path) -> Device:
         functions.get("synchronize", _nothing)()
     except Exception as error:
         first_line = str(error).splitlines()[0] if str(error) else ""
-        raise TargetError(f"--device-spec: {path}: device {name!r} fails: {type(error).__name__}: {first_line}") from None
-    return Device(
-        str(members.get("label", name)), name, description=str(members.get("description", "")), **functions
-    )
+        raise TargetError(
+            f"--device-spec: {path}: device {name!r} fails: {type(error).__name__}: {first_line}"
+        ) from None
+    return Device(str(members.get("label", name)), name, description=str(members.get("description", "")), **functions)
 
 
 __all__ = [

@@ -7,7 +7,7 @@ bound that was used, so that a report can show how tight the bounds are.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -63,6 +63,47 @@ def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:
     """Bound on the error of ``count`` roundings to the cell's dtype of values of ``result``'s size."""
     smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
     return gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + smallest
+
+
+class NormalisationBound(NamedTuple):
+    """Bounds on the errors of a normalisation over ``count`` elements; each of its group's shape."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    output: np.ndarray
+
+
+def normalisation_bound(
+    cell: Cell,
+    x: np.ndarray,
+    axes: tuple[int, ...],
+    eps: float,
+    weight: np.ndarray | float = 1.0,
+    bias: np.ndarray | float = 0.0,
+    unit: float | None = None,
+) -> NormalisationBound:
+    """Bounds for mean, variance and (x - mean) / sqrt(variance + eps) * weight + bias over ``axes`` of ``x``.
+
+    The conditioning is |mean| / sqrt(variance + eps): kernels compute x * a + b with b = bias - mean * a, so that the
+    rounding of each term counts, not that of the difference. ``weight`` and ``bias`` must broadcast against ``x``;
+    ``mean`` and ``variance`` keep the reduced axes. ``unit`` is the roundoff in which the statistics are kept, where
+    that is not the accumulation's.
+    """
+    unit = unit or accumulation_unit(cell)
+    count = math.prod(x.shape[axis] for axis in axes)
+    mean = x.mean(axes, keepdims=True)
+    variance = x.var(axes, keepdims=True)
+    size = np.abs(x) + np.abs(mean)
+    mean_bound = gamma(count + 2, unit) * np.abs(x).mean(axes, keepdims=True)
+    variance_bound = gamma(2 * count + 6, unit) * variance + 2 * gamma(count + 4, unit) * (
+        np.abs(x - mean) * size
+    ).mean(axes, keepdims=True)
+    inverse = 1 / np.sqrt(variance + eps)
+    normalised = (x - mean) * inverse
+    output = np.abs(weight) * inverse * (mean_bound + gamma(4, unit) * size)
+    output = output + np.abs(weight * normalised) * (variance_bound / (variance + eps) / 2 + gamma(6, unit))
+    output = output + gamma(3, unit) * np.abs(bias) + roundings(cell, 1, normalised * weight + bias)
+    return NormalisationBound(mean_bound, variance_bound, output)
 
 
 def assert_within(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from torchclaims import chance, tolerance
 from torchclaims.catalogue import Claim
 
 PASSED, FAILED, DEVIATES, INAPPLICABLE, SKIPPED = "passed", "failed", "deviates", "does not apply", "skipped"
@@ -19,6 +18,8 @@ def annotate(
     cell: str,
     raised: pytest.ExceptionInfo[BaseException] | None,
     *,
+    tolerance_used: float | None,
+    false_alarm_rate: float,
     reproduce: str,
     seed: int,
 ) -> None:
@@ -37,8 +38,8 @@ def annotate(
         "seconds": report.duration,
         # A failure by assertion is the test's own finding; anything else may be a crash of the test itself.
         "asserted": raised is not None and isinstance(raised.value, (AssertionError, pytest.fail.Exception)),
-        "tolerance_used": max(tolerance.SHARES_USED, default=None),
-        "false_alarm_rate": sum(chance.RATES_STATED),
+        "tolerance_used": tolerance_used,
+        "false_alarm_rate": false_alarm_rate,
         "reason": _reason(report),
         "reproduce": reproduce,
     }

@@ -1,19 +1,248 @@
-"""The terminal's face of the verdict."""
+"""The verdict's face on the terminal: header, last lines, exit code; and ``--list-claims``."""
 
 from __future__ import annotations
 
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from torchclaims.catalogue import Catalogue
+from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.report.verdict import (
+    BROKEN,
+    DEVIATES,
+    HOLDS,
+    INAPPLICABLE,
+    NOT_EXERCISED,
+    STATES,
+    ReportError,
+    Verdict,
+    check_writable,
+    write_json,
+)
+
+JSON_OPTION = "--claims-json"
 
 
 def print_catalogue(catalogue: Catalogue, chosen: frozenset[str]) -> None:
-    for name in chosen:
-        print(name)
+    """Prints the ``chosen`` claims room by room: id, where it is said, the sentence, what became of it."""
+    tests, faults = (
+        Counter(name for mention in mentions for name in mention.claims)
+        for mentions in (catalogue.tests, catalogue.faults)
+    )
+    room = None
+    for one in catalogue.claims.values():
+        if one.id not in chosen:
+            continue
+        if one.room != room:
+            room = one.room
+            print(f"\n{room.as_posix()}")
+        said = ", ".join([*one.sources, *(f"article {passage}" for passage in one.articles)])
+        print(f"  {one.id}  [{said}]  {one.oracle}, {tests[one.id]} tests, {faults[one.id]} faults")
+        print(f"      {one.statement}")
+        if one.truth:
+            print(f"      {one.verdict}: {one.truth}")
+    print(f"\n{len(chosen)} claims")
 
 
 class Reporter:
+    """Collects the records of all processes, says the verdict and sets the exit code."""
+
     def __init__(self, config: pytest.Config, catalogue: Catalogue) -> None:
-        pass
+        self.config = config
+        self.verdict = Verdict(catalogue)
+        self.started = time.time()
+        self.interrupted = False
+        self.report_error: str | None = None
+        self.environment: dict[str, Any] = {}
+        self.json_path = Path(config.option.claims_json) if config.option.claims_json is not None else None
+        if self.json_path is not None:
+            try:
+                check_writable(JSON_OPTION, self.json_path)
+            except ReportError as error:
+                raise pytest.UsageError(str(error)) from None
+            # A CI system that cancels a run sends SIGTERM; it ends like Ctrl-C, with a report.
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            config.add_cleanup(lambda: signal.signal(signal.SIGTERM, before))
+
+    def pytest_sessionstart(self) -> None:
+        """Looks at the machine, once the plugin has found the targets."""
+        from torchclaims.plugin import TARGETS
+        from torchclaims.report.environment import describe
+
+        self.environment = describe(self.config.stash[TARGETS])
+
+    def pytest_report_header(self, config: pytest.Config) -> list[str]:
+        """torch, devices, threads and seed."""
+        from torchclaims.report.environment import header
+
+        workers = config.getoption("numprocesses", None) or 0
+        return header(self.environment, config.option.seed, workers)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """In one process: the selected claims are those of the collected tests."""
+        self._select(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """With workers: likewise, by the names that a worker sends."""
+        self._select(ids)
+
+    def _select(self, nodeids: Iterable[str]) -> None:
+        for nodeid in nodeids:
+            if self.config.option.prove:
+                self.verdict.selected.add(nodeid.rpartition("[")[2].rstrip("]"))
+            else:
+                self.verdict.selected.update(self.verdict.catalogue.claims_of(nodeid))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Takes what the processes that ran the tests recorded."""
+        if hasattr(report, "torchclaims"):
+            self.verdict.add(report.torchclaims)
+        if hasattr(report, "torchclaims_proof"):
+            self.verdict.proofs.append(report.torchclaims_proof)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """An interrupted run says so in its report."""
+        self.interrupted = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Red if a claim is broken or went unexercised; writes the reports."""
+        if exitstatus == pytest.ExitCode.OK and self.verdict.selected and not self._is_green():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.json_path is not None and self.environment:
+            document = self.verdict.to_json(
+                self.environment
+                | {
+                    "seed": self.config.option.seed,
+                    "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="seconds"),
+                    "seconds": round(time.time() - self.started, 3),
+                    "interrupted": self.interrupted,
+                }
+            )
+            try:
+                write_json(JSON_OPTION, self.json_path, document)
+            except ReportError as error:
+                self.report_error = str(error)
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _is_green(self) -> bool:
+        if self.config.option.prove:
+            return not self._unproven()
+        return self.config.option.collectonly or self.verdict.is_green
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The last lines: claims counted."""
+        if self.verdict.selected and not self.config.option.collectonly:
+            terminalreporter.section("claims")
+            self._summarise_proofs(terminalreporter) if self.config.option.prove else self._summarise(
+                terminalreporter
+            )
+        if self.report_error:
+            terminalreporter.write_line(f"ERROR: {self.report_error}", red=True)
+        elif self.json_path is not None:
+            terminalreporter.write_line(f"verdict written to {self.json_path}")
+
+    def _summarise(self, terminal: pytest.TerminalReporter) -> None:
+        selected = [one for one in self.verdict.catalogue.claims.values() if one.id in self.verdict.selected]
+        _write_table(terminal, self._table(selected))
+        for state in (BROKEN, NOT_EXERCISED):
+            for one in self.verdict.in_state(state):
+                terminal.write_line(f"{state}: {one.id}: {one.asserted}", red=True)
+                for cell in self._failed_cells(one)[:3]:
+                    terminal.write_line(f"    {cell['cell']}: {cell['reproduce']}")
+        for one in self.verdict.in_state(DEVIATES):
+            terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
+        for reason, names in self._reasons_not_to_apply().items():
+            terminal.write_line(f"{INAPPLICABLE}: {len(names)} claims: {reason}")
+        verdicts = Counter(one.verdict for one in selected if one.verdict and self.verdict.state(one.id) == HOLDS)
+        if verdicts:
+            terminal.write_line(
+                "of what the articles say, confirmed here: "
+                + ", ".join(f"{verdicts[key]} {text}" for key, text in _VERDICT_TEXTS.items() if verdicts[key])
+            )
+        terminal.write_line(
+            f"seed {self.config.option.seed}; chance that a test of chance rang falsely in this run: at most"
+            f" {self.verdict.false_alarm_rate:.1g}"
+        )
+        counts = self.verdict.counts(selected)
+        terminal.write_line(
+            f"{len(selected)} claims: {counts[HOLDS]} hold, {counts[DEVIATES]} deviate, {counts[BROKEN]} broken,"
+            f" {counts[NOT_EXERCISED]} not exercised"
+            + (f", {counts[INAPPLICABLE]} do not apply" if counts[INAPPLICABLE] else ""),
+            bold=True,
+            **{"green" if self.verdict.is_green else "red": True},
+        )
+
+    def _table(self, selected: list[Claim]) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [("room", "claims", "cells", *STATES, "tolerance used")]
+        for room in dict.fromkeys(one.room for one in selected):
+            claims = [one for one in selected if one.room == room]
+            counts = self.verdict.counts(claims)
+            cells = {(cell["test"]) for one in claims for cell in self.verdict.records.get(one.id, ())}
+            used = self.verdict.tolerance_used(claims)
+            rows.append(
+                (
+                    room.as_posix(),
+                    str(len(claims)),
+                    str(len(cells)),
+                    *(str(counts[state] or "") for state in STATES),
+                    f"{used:.0%}" if used is not None else "",
+                )
+            )
+        return rows
+
+    def _failed_cells(self, one: Claim) -> list[dict[str, Any]]:
+        return [cell for cell in self.verdict.records.get(one.id, []) if cell["outcome"] == "failed"]
+
+    def _reasons_not_to_apply(self) -> dict[str, list[str]]:
+        reasons: dict[str, list[str]] = {}
+        for one in self.verdict.in_state(INAPPLICABLE):
+            reason = self.verdict.records[one.id][0]["reason"].removeprefix("does not apply: ")
+            reasons.setdefault(reason.removeprefix(f"{one.id} is "), []).append(one.id)
+        return reasons
+
+    def _unproven(self) -> list[str]:
+        outcomes: dict[str, set[str]] = {name: set() for name in sorted(self.verdict.selected)}
+        for proof in self.verdict.proofs:
+            outcomes[proof["claim"]].add(proof["outcome"])
+        return [name for name, seen in outcomes.items() if not seen or "failed" in seen]
+
+    def _summarise_proofs(self, terminal: pytest.TerminalReporter) -> None:
+        outcomes = Counter(proof["outcome"] for proof in self.verdict.proofs)
+        unproven = self._unproven()
+        for name in unproven:
+            terminal.write_line(f"unproven: {name}", red=True)
+        terminal.write_line(
+            f"{len(self.verdict.selected)} claims, {len(unproven)} unproven;"
+            f" {len({proof['fault'] for proof in self.verdict.proofs})} faults in {len(self.verdict.proofs)} proofs:"
+            f" {outcomes['passed']} noticed with the control green, {outcomes['failed']} not,"
+            f" {outcomes['skipped']} do not apply",
+            bold=True,
+            **{"red" if unproven else "green": True},
+        )
+
+
+_VERDICT_TEXTS = {
+    "holds": "hold",
+    "half": "are half true",
+    "refuted": "are refuted",
+    "outdated": "are outdated",
+}
+
+
+def _write_table(terminal: pytest.TerminalReporter, rows: list[tuple[str, ...]]) -> None:
+    kept = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in kept]
+    for row in zip(*kept, strict=True):
+        first, *rest = (
+            text.ljust(width) if index == 0 else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        terminal.write_line("  ".join([first, *rest]))

@@ -1,0 +1,152 @@
+"""From records of cells to the verdict on claims, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.report import record
+
+SCHEMA = "torchclaims-verdict-1"
+
+HOLDS, DEVIATES, BROKEN, INAPPLICABLE, NOT_EXERCISED = STATES = (
+    "holds",
+    "deviates",
+    "broken",
+    "does not apply",
+    "not exercised",
+)
+
+
+class ReportError(Exception):
+    """A report that cannot be written; the message is one line."""
+
+
+@dataclass
+class Verdict:
+    """What a run found out about each claim that it selected."""
+
+    catalogue: Catalogue
+    selected: set[str] = field(default_factory=set)
+    records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    proofs: list[dict[str, Any]] = field(default_factory=list)
+    false_alarm_rate: float = 0.0
+
+    def add(self, cell: dict[str, Any]) -> None:
+        """Takes the record of one test in one cell."""
+        self.false_alarm_rate += cell["false_alarm_rate"]
+        for name in cell["claims"]:
+            self.records.setdefault(name, []).append(cell)
+
+    def state(self, name: str) -> str:
+        """What the cells say together: one failure breaks a claim, no cell that ran leaves it unexercised."""
+        outcomes = Counter(cell["outcome"] for cell in self.records.get(name, []))
+        if outcomes[record.FAILED]:
+            return BROKEN
+        if outcomes[record.DEVIATES]:
+            return DEVIATES
+        if outcomes[record.PASSED]:
+            return HOLDS
+        if outcomes[record.INAPPLICABLE] and not outcomes[record.SKIPPED]:
+            return INAPPLICABLE
+        return NOT_EXERCISED
+
+    def in_state(self, state: str) -> list[Claim]:
+        """The selected claims in ``state``, in the catalogue's order."""
+        return [
+            one for one in self.catalogue.claims.values() if one.id in self.selected and self.state(one.id) == state
+        ]
+
+    def counts(self, claims: Iterable[Claim]) -> Counter[str]:
+        """How many of ``claims`` are in each state."""
+        return Counter(self.state(one.id) for one in claims)
+
+    @property
+    def is_green(self) -> bool:
+        """Whether nothing is broken, nothing selected went unexercised, and something ran."""
+        counts = self.counts(self.catalogue.claims[name] for name in self.selected)
+        return not counts[BROKEN] and not counts[NOT_EXERCISED] and bool(counts[HOLDS] or counts[DEVIATES])
+
+    def tolerance_used(self, claims: Iterable[Claim]) -> float | None:
+        """The largest share of an allowed error that any passing cell of ``claims`` used."""
+        shares = (cell["tolerance_used"] for one in claims for cell in self.records.get(one.id, []))
+        return max((share for share in shares if share is not None), default=None)
+
+    def to_json(self, environment: dict[str, Any]) -> dict[str, Any]:
+        """The verdict as plain values, of the form that ``verdict.schema.json`` describes."""
+        claims = [one for one in self.catalogue.claims.values() if one.id in self.selected]
+        counts = self.counts(claims)
+        return {
+            "schema": SCHEMA,
+            **environment,
+            "counts": {state: counts[state] for state in STATES},
+            "false_alarm_rate": self.false_alarm_rate,
+            "claims": [self._claim_to_json(one) for one in claims],
+            "proofs": sorted(self.proofs, key=lambda proof: (proof["claim"], proof["fault"])),
+        }
+
+    def _claim_to_json(self, one: Claim) -> dict[str, Any]:
+        cells = sorted(self.records.get(one.id, []), key=lambda cell: (cell["test"], cell["cell"]))
+        keys = ("test", "cell", "outcome", "reason", "seconds", "tolerance_used", "reproduce")
+        return {
+            "id": one.id,
+            "room": one.room.as_posix(),
+            "statement": one.statement,
+            "truth": one.truth,
+            "verdict": one.verdict,
+            "sources": list(one.sources),
+            "articles": list(one.articles),
+            "oracle": one.oracle,
+            "since": str(one.since),
+            "state": self.state(one.id),
+            "cells": [{key: cell[key] for key in keys} for cell in cells],
+        }
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Makes sure, before a run starts, that its report can be written.
+
+    Raises:
+        ReportError: ``path`` is no regular file, or its folder does not exist or cannot be written to.
+    """
+    if path.exists() and not path.is_file():
+        raise ReportError(f"{option}: {path} is not a regular file; name a file to write")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+        if path.exists():
+            path.open("ab").close()
+    except OSError as error:
+        raise ReportError(
+            f"{option}: cannot write {path}: {error.strerror}; name a file that you may write"
+        ) from None
+
+
+def write_json(option: str, path: Path, document: dict[str, Any]) -> None:
+    """Writes ``document`` whole or not at all: an existing file stays as it was until the new one is complete.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                json.dump(document, file, indent=1, allow_nan=False)
+                file.write("\n")
+                file.flush()
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise ReportError(
+            f"{option}: cannot write {path}: {error.strerror}; what was there before is unchanged"
+        ) from None
