@@ -33,7 +33,7 @@ Make = Callable[[Any], Any]
 
 
 class FaultError(Exception):
-    """A fault that cannot be applied, or that left something changed."""
+    """A fault that cannot be applied."""
 
 
 class Patcher:
@@ -46,7 +46,7 @@ class Patcher:
     def __init__(self, *, control: bool = False) -> None:
         self._control = control
         self._undo = ExitStack()
-        self._originals: list[tuple[Any, str, Any]] = []
+        self.patched_something = False
 
     def __call__(self, owner: Any, name: str, make: Make) -> None:
         """Sets ``owner.name`` to ``make(original)``.
@@ -58,23 +58,14 @@ class Patcher:
             raise FaultError(f"{_name(owner)} has no attribute {name!r}")
         original = getattr(owner, name)
         replacement = _pass_on(original) if self._control else make(original)
-        self._originals.append((owner, name, vars(owner).get(name, mock.DEFAULT)))
+        self.patched_something = True
         if isinstance(vars(owner).get(name), staticmethod):
             replacement = staticmethod(replacement)
         self._undo.enter_context(mock.patch.object(owner, name, replacement))
 
     def restore(self) -> None:
-        """Undoes every patch, last first.
-
-        Raises:
-            FaultError: an attribute is not what it was before the fault.
-        """
+        """Undoes every patch, last first."""
         self._undo.close()
-        for owner, name, before in self._originals:
-            if vars(owner).get(name, mock.DEFAULT) is not before:
-                raise FaultError(f"{_name(owner)}.{name} is not what it was before the fault")
-        if not self._originals:
-            raise FaultError("it patched nothing")
 
 
 def _pass_on(original: Any) -> Any:
@@ -109,17 +100,18 @@ class Fault:
         """PyTorch with this fault in place, or with its control.
 
         Raises:
-            FaultError: the fault could not be applied, or left a trace.
+            FaultError: the fault could not be applied, or patched nothing.
         """
         patcher = Patcher(control=control)
-        try:
+        with ExitStack() as stack:
+            stack.callback(patcher.restore)
             try:
                 self.apply(patcher)
             except Exception as error:
                 raise FaultError(f"could not be applied: {type(error).__name__}: {error}") from error
+            if not patcher.patched_something:
+                raise FaultError("it patched nothing")
             yield
-        finally:
-            patcher.restore()
 
 
 def breaks(*claims: str) -> Callable[[Callable[[Patcher], None]], Fault]:

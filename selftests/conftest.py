@@ -1,0 +1,33 @@
+"""Fixtures of the plugin's own tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch  # noqa: F401 - imported before a run inside a run can import it and take it away again
+
+from selftests.toy import write_room
+
+INI = """
+[tool.pytest.ini_options]
+addopts = "--import-mode=importlib --strict-markers --tb=short -p torchclaims.plugin -p no:randomly"
+xfail_strict = true
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def toy_suite(pytester: pytest.Pytester) -> Path:
+    """The folder of a suite with one room, one claim, one test, one fault."""
+    pytester.makepyprojecttoml(INI)
+    write_room(pytester.path)
+    return pytester.path
+
+
+@pytest.fixture
+def run(toy_suite: Path, pytester: pytest.Pytester) -> Run:
+    """Runs the toy suite in this process, with the given arguments."""
+    return lambda *arguments: pytester.runpytest_inprocess("--seed", "1", "--device", "cpu", *map(str, arguments))
