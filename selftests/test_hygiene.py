@@ -17,8 +17,8 @@ LEAKS = {
     "torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark": "torch.backends.cudnn.benchmark was",
     "torch.set_float32_matmul_precision('medium')": "torch.get_float32_matmul_precision was",
     "torch.set_default_device('meta')": "default device was",
-    "torch.nn.modules.module.register_module_forward_hook(lambda *_: None)": "a global hook of register_module_forward_hook was left",
-    "torch.nn.modules.module.register_module_full_backward_hook(lambda *_: None)": "a global hook of register_module_full_backward_hook was left",
+    "torch.nn.modules.module.register_module_forward_hook(print)": "a global hook of register_module_forward_hook",
+    "torch.nn.modules.module.register_module_full_backward_hook(print)": "a global hook of register_module_full_back",
 }
 
 

@@ -175,7 +175,8 @@ def _place(path: Path, root: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return document
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from None
 
@@ -298,7 +299,7 @@ def _mentions(path: Path, root: Path, decorator: str) -> Iterator[Mention]:
             for call in node.decorator_list
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator
             for argument in call.args
-            if isinstance(argument, ast.Constant)
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
         ]
         if claims:
             yield Mention(path.relative_to(root), node.lineno, node.name, tuple(claims))

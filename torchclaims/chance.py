@@ -1,8 +1,8 @@
 """Statistical tests with a stated false-alarm rate.
 
 Each test draws a sample and rejects it at :data:`FIRST_LEVEL`. A rejected sample is drawn again, once, and must be
-rejected at the far smaller :data:`SECOND_LEVEL` before the test fails. The draws are independent, so the chance that a
-correct PyTorch fails is at most the product, :data:`FALSE_ALARM_RATE`; the plugin adds these up over the run.
+rejected at the far smaller :data:`SECOND_LEVEL` before the test fails. The draws are independent: the chance that a
+correct PyTorch fails is at most the product, :data:`FALSE_ALARM_RATE`, and the plugin adds these up over the run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def assert_follows(draw: Draw, distribution: Any, *, what: str) -> None:
 
 
 def assert_rate(draw: Draw, probability: float, *, what: str) -> None:
-    """Asserts that the elements of ``draw()`` (bool) are independently true with ``probability``: exact binomial test.
+    """Asserts that the elements of ``draw()`` (bool) are independently true with ``probability``; exact binomial.
 
     Raises:
         AssertionError: the sample was rejected twice.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
 CHOSEN = pytest.StashKey[frozenset[str]]()
-TARGETS = pytest.StashKey["Targets"]()
+TARGETS = pytest.StashKey[Any]()  # of torchclaims.targets.Targets, which imports torch
 SNAPSHOT = pytest.StashKey[Any]()
 
 # Options that a line which reproduces one test must repeat.
@@ -111,9 +111,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hasattr(config, "workerinput"):
         torch.set_num_threads(1)
     try:
-        config.stash[TARGETS] = targets.resolve(
-            *(getattr(config.option, name) for name in _TARGET_OPTIONS), worker=int(worker)
-        )
+        asked_for = {name: getattr(config.option, name) for name in _TARGET_OPTIONS}
+        config.stash[TARGETS] = targets.resolve(**asked_for, worker=int(worker))
     except targets.TargetError as error:
         raise pytest.UsageError(str(error)) from None
 

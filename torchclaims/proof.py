@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from _pytest.runner import (
@@ -45,7 +45,12 @@ class Proof(pytest.Item):
         while another one is.
         """
         self.ihook.pytest_runtest_logstart(nodeid=self.nodeid, location=self.location)
-        for when, function in (("setup", lambda: None), ("call", self.runtest), ("teardown", lambda: None)):
+        phases: dict[Literal["setup", "call", "teardown"], Callable[[], None]] = {
+            "setup": lambda: None,
+            "call": self.runtest,
+            "teardown": lambda: None,
+        }
+        for when, function in phases.items():
             call = pytest.CallInfo.from_call(function, when=when, reraise=(pytest.exit.Exception, KeyboardInterrupt))
             report = pytest.TestReport.from_item_and_call(self, call)
             if when == "call":
@@ -85,7 +90,7 @@ class Proof(pytest.Item):
 
     def _run_until_noticed(self) -> tuple[pytest.Item | None, list[str]]:
         """Runs the tests until one fails by assertion; returns it, and what crashed before."""
-        crashes = []
+        crashes: list[str] = []
         for test in self.tests:
             for report in _decisive_reports(test):
                 if report.torchclaims["outcome"] == FAILED:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+import torch.utils.dlpack
 from packaging.version import Version
 
 from torchclaims.catalogue import DTYPES, FULL_PRECISION, MEMORY_FORMATS, MODES, Claim
@@ -90,7 +91,8 @@ class Cell:
         """``function`` (or module) as this cell's mode runs it: itself, or compiled by the mode's backend."""
         if self.mode == "eager":
             return function
-        return torch.compile(function, backend=self.mode, dynamic=False)
+        compiled: Any = torch.compile(function, backend=self.mode, dynamic=False)
+        return cast(Compilable, compiled)
 
     def _formatted(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.memory_format == "channels_last" and tensor.dim() == 4:
@@ -109,7 +111,7 @@ def from_numpy(array: np.ndarray) -> torch.Tensor:
         return from_numpy(array.astype(np.uint8)).to(torch.bool)
     if array.size == 0:
         return torch.tensor(array.tolist(), dtype=getattr(torch, array.dtype.name)).reshape(array.shape)
-    return torch.from_dlpack(np.array(array, order="C")).clone()
+    return torch.utils.dlpack.from_dlpack(np.array(array, order="C")).clone()
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -166,10 +168,10 @@ class Targets:
 
 
 def resolve(
-    devices: str | None,
-    dtypes: str | None,
-    modes: str | None,
-    memory_formats: str | None,
+    device: str | None,
+    dtype: str | None,
+    mode: str | None,
+    memory_format: str | None,
     device_spec: str | None,
     worker: int = 0,
 ) -> Targets:
@@ -180,14 +182,14 @@ def resolve(
     Raises:
         TargetError: an unknown name, or a device that this machine does not have.
     """
-    chosen = _devices(devices, worker) if devices or not device_spec else []
+    chosen = _devices(device, worker) if device is not None or not device_spec else []
     if device_spec:
         chosen.append(load_device_spec(Path(device_spec)))
     return Targets(
         tuple(chosen),
-        _names("--dtype", dtypes, DTYPES) or None,
-        _names("--mode", modes, MODES) or ("eager",),
-        _names("--memory-format", memory_formats, MEMORY_FORMATS) or ("contiguous",),
+        _names("--dtype", dtype, DTYPES) or None,
+        _names("--mode", mode, MODES) or ("eager",),
+        _names("--memory-format", memory_format, MEMORY_FORMATS) or ("contiguous",),
     )
 
 

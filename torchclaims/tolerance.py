@@ -52,17 +52,19 @@ def gamma(terms: int, unit: float) -> float:
 def sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Bound on the error of a sum of ``terms`` products, in any order of summation.
 
-    ``magnitude`` is the same sum over absolute values, of ``result``'s shape: its ratio to the result is the condition.
+    ``magnitude`` is the same sum over absolute values: its ratio to the result is the sum's condition.
     A last rounding to the cell's dtype is added, and the smallest subnormal, for results that underflow.
     """
     accumulated = gamma(terms + 2, accumulation_unit(cell)) * magnitude
-    return accumulated + roundings(cell, 1, result)
+    bound: np.ndarray = accumulated + roundings(cell, 1, result)
+    return bound
 
 
 def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:
     """Bound on the error of ``count`` roundings to the cell's dtype of values of ``result``'s size."""
     smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
-    return gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + smallest
+    bound: np.ndarray = gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + smallest
+    return bound
 
 
 class NormalisationBound(NamedTuple):
@@ -115,6 +117,7 @@ def assert_within(
 
     Raises:
         AssertionError: says how many elements are off, the worst one, where it is, and how much was allowed.
+        ValueError: the bound of a finite value is infinite or NaN.
     """
     assert isinstance(actual, torch.Tensor), f"{what}: expected a tensor, got {type(actual).__name__}"
     seen = to_numpy(actual).astype(np.float64)
@@ -123,11 +126,13 @@ def assert_within(
     if not seen.size:
         return
     allowed = np.broadcast_to(np.asarray(bound, dtype=np.float64), wanted.shape)
-    special = ~np.isfinite(wanted)
-    with np.errstate(invalid="ignore"):
-        error = np.where(special, np.where(_same(seen, wanted), 0.0, np.inf), np.abs(seen - wanted))
-    error = np.where(np.isnan(error), np.inf, error)
-    share = np.divide(error, allowed, out=np.where(error > 0, np.inf, 0.0), where=allowed > 0)
+    finite = np.isfinite(wanted)
+    if not np.isfinite(allowed[finite]).all():
+        raise ValueError(f"{what}: a bound that is not finite allows everything")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.where(finite, np.abs(seen - wanted), np.where(_same(seen, wanted), 0.0, np.inf))
+        error = np.where(np.isnan(error), np.inf, error)
+        share = np.where(error == 0, 0.0, np.where(np.isinf(error), np.inf, error / allowed))
     worst = int(np.argmax(share))
     if share.flat[worst] <= 1:
         SHARES_USED.append(float(share.flat[worst]))
@@ -142,7 +147,7 @@ def assert_within(
 
 
 def assert_same(actual: Any, expected: Any, *, what: str) -> None:
-    """Asserts that two tensors agree bit for bit in values, shape and dtype; NaNs agree with NaNs."""
+    """Asserts that two tensors agree exactly in values, shape, dtype and device; NaN agrees with NaN, 0 with -0."""
     try:
         torch.testing.assert_close(actual, expected, rtol=0, atol=0, equal_nan=True)
     except AssertionError as error:
@@ -150,9 +155,11 @@ def assert_same(actual: Any, expected: Any, *, what: str) -> None:
 
 
 def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left == right) | (np.isnan(left) & np.isnan(right))
+    same: np.ndarray = (left == right) | (np.isnan(left) & np.isnan(right))
+    return same
 
 
 def relative_bound(reference: np.ndarray, count: int) -> np.ndarray:
     """Bound for Python-float arithmetic of ``count`` float64 roundings, as schedules use."""
-    return gamma(count, math.ulp(1.0) / 2) * np.abs(reference) + math.ulp(0.0)
+    bound: np.ndarray = gamma(count, math.ulp(1.0) / 2) * np.abs(reference) + math.ulp(0.0)
+    return bound

@@ -36,7 +36,7 @@ def normalise(x: Array, mean: Array, variance: Array, eps: float, weight: Array 
         result = result * _column(weight, x)
     if bias is not None:
         result = result + _column(bias, x)
-    return result
+    return np.asarray(result)
 
 
 def batch_norm(x: Array, eps: float, weight: Array | None = None, bias: Array | None = None) -> Array:

@@ -37,7 +37,8 @@ def header(environment: dict[str, Any], seed: int, workers: int) -> list[str]:
     """The lines that a run starts with."""
     threads = f"{workers} workers of one thread each" if workers else f"{environment['threads']} threads"
     return [
-        f"torchclaims {environment['torchclaims']}: torch {environment['torch']}, NumPy {environment['numpy']}, {threads}",
+        f"torchclaims {environment['torchclaims']}: torch {environment['torch']}, NumPy {environment['numpy']},"
+        f" {threads}",
         *(f"device {device['label']}: {device['description']}" for device in environment["devices"]),
         f"seed {seed} (repeat this run with --seed {seed})",
     ]

@@ -68,7 +68,11 @@ class Reporter:
                 raise pytest.UsageError(str(error)) from None
             # A CI system that cancels a run sends SIGTERM; it ends like Ctrl-C, with a report.
             before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-            config.add_cleanup(lambda: signal.signal(signal.SIGTERM, before))
+
+            def end_as_before() -> None:
+                signal.signal(signal.SIGTERM, before)
+
+            config.add_cleanup(end_as_before)
 
     def pytest_sessionstart(self) -> None:
         """Looks at the machine, once the plugin has found the targets."""
