@@ -323,7 +323,9 @@ def threshold_has_the_wrong_sign_when_maximising(patch):
     def broken(original):
         def is_better(self, metric, best):
             sign = -1 if self.mode == "max" else 1
-            return with_attribute("threshold", lambda threshold: sign * threshold)(original)(self, metric, best)
+            return with_attribute("threshold", lambda threshold: sign * threshold)(original)(
+                self, metric, best
+            )
 
         return is_better
 
@@ -570,7 +572,7 @@ def last_rates_are_one_step_behind(patch):
         patch(kind, "step", broken)
 
 
-@breaks("lr-last-lr")
+@breaks("lr-plateau-last-lr")
 def plateau_does_not_renew_the_last_rates(patch):
     """get_last_lr of ReduceLROnPlateau stays what it was when the first metric came."""
 
@@ -679,7 +681,11 @@ def state_lacks_the_epoch(patch):
 @breaks("lr-resume")
 def loading_keeps_the_base_rates(patch):
     """load_state_dict leaves the base rates as the constructor found them."""
-    patch(LambdaLR, "load_state_dict", lambda original: with_attribute("base_lrs", lambda rates: rates)(original))
+    patch(
+        LambdaLR,
+        "load_state_dict",
+        lambda original: with_attribute("base_lrs", lambda rates: rates)(original),
+    )
 
 
 @breaks("lr-resume")
@@ -884,7 +890,11 @@ def polynomial_is_one_epoch_too_long(patch):
 @breaks("lr-warm-restarts", "lr-groups")
 def restarts_anneal_the_first_base_for_all(patch):
     """CosineAnnealingWarmRestarts anneals the first group's base rate for every group."""
-    patch(CosineAnnealingWarmRestarts, "get_lr", with_attribute("base_lrs", lambda rates: rates[:1] * len(rates)))
+    patch(
+        CosineAnnealingWarmRestarts,
+        "get_lr",
+        with_attribute("base_lrs", lambda rates: rates[:1] * len(rates)),
+    )
 
 
 @breaks("lr-warm-restarts")
@@ -929,13 +939,15 @@ def a_fractional_period_is_cut_off(patch):
     """CosineAnnealingWarmRestarts cuts a fractional T_0 to an integer."""
 
     def broken(original):
-        return lambda self, optimizer, T_0, *args, **kwargs: original(self, optimizer, int(T_0), *args, **kwargs)
+        return lambda self, optimizer, T_0, *args, **kwargs: original(
+            self, optimizer, int(T_0), *args, **kwargs
+        )
 
     patch(CosineAnnealingWarmRestarts, "__init__", broken)
 
 
 def with_later_end(phase, phases):
-    """Makes a get_lr of OneCycleLR for which the phase of that number, out of ``phases``, ends an epoch later."""
+    """Makes a get_lr for which this phase of OneCycleLR, out of ``phases``, ends an epoch later."""
 
     def broken(original):
         def get_lr(self):

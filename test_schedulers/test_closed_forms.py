@@ -34,7 +34,11 @@ def assert_traces(optimizer, scheduler, expected, roundings):
     steps = len(expected) - 1
     bound = relative_bound(expected, roundings * steps + 3)
     assert_within(
-        trace(optimizer, scheduler, steps), expected, bound, what="rate", because=f"{roundings} roundings a step"
+        trace(optimizer, scheduler, steps),
+        expected,
+        bound,
+        what="rate",
+        because=f"{roundings} roundings a step",
     )
 
 
@@ -81,13 +85,16 @@ def test_exponential(optimizer, gamma):
 def assert_anneals(optimizer, period, minimum, epochs):
     """Each step of the recursion rounds up to six times.
 
-    Where the rate rises again, an error grows with it, at most from the smallest rate after the trough to the largest.
+    Where the rate rises again, an error grows with it: at most from the smallest rate after the trough to the
+    largest.
     """
     expected = schedules.cosine_annealing(np.arange(epochs), BASE, period, minimum)
     growth = 2 / (1 - np.cos(np.pi / period))
     bound = growth * relative_bound(np.full_like(expected, max(*BASE, minimum)), 6 * epochs)
     rates = trace(optimizer, lr_scheduler.CosineAnnealingLR(optimizer, period, minimum), epochs - 1)
-    assert_within(rates, expected, bound, what="rate", because="6 roundings a step, magnified after the trough")
+    assert_within(
+        rates, expected, bound, what="rate", because="6 roundings a step, magnified after the trough"
+    )
 
 
 @claim("lr-cosine")
@@ -162,12 +169,14 @@ def test_constant_by_default(optimizer):
     ("start", "end", "total"), [(0.25, 1.0, 4), (0.05, 1.0, 10), (1.0, 0.5, 6), (0.5, 0.5, 3), (1.0, 0.0, 8)]
 )
 def test_linear(optimizer, start, end, total):
-    """The recursion divides by the factor of the epoch before: that costs digits where the factor has become small."""
+    """The recursion divides by the factor of the epoch before: digits are lost where that has become small."""
     expected = schedules.linear_ramp(np.arange(13), BASE, start, end, total)
     smallest = min(start, start + (end - start) * (total - 1) / total)
     bound = relative_bound(np.full_like(expected, BASE.max()), 8 * 13) / smallest
     rates = trace(optimizer, lr_scheduler.LinearLR(optimizer, start, end, total), 12)
-    assert_within(rates, expected, bound, what="rate", because="8 roundings a step, on a factor of the smallest's size")
+    assert_within(
+        rates, expected, bound, what="rate", because="8 roundings a step, on a factor of the smallest's size"
+    )
 
 
 @claim("lr-linear")
@@ -198,8 +207,17 @@ def test_polynomial(optimizer, total, power):
         lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 8),
         lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 6),
     ],
-    ids="StepLR MultiStepLR ExponentialLR CosineAnnealingLR LambdaLR MultiplicativeLR LinearLR PolynomialLR "
-    "CosineAnnealingWarmRestarts".split(),
+    ids=[
+        "step",
+        "multi-step",
+        "exponential",
+        "cosine",
+        "lambda",
+        "multiplicative",
+        "linear",
+        "polynomial",
+        "restarts",
+    ],
 )
 def test_groups_keep_their_proportion(make):
     """Rates in the proportion 1 : 4 : 16 are scaled alike; powers of two pass through every rounding."""

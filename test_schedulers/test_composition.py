@@ -31,7 +31,9 @@ def assert_traces(optimizer, scheduler, expected):
         scheduler.step()
         rows.append([group["lr"] for group in optimizer.param_groups])
     bound = relative_bound(expected, 18 * len(expected))
-    assert_within(torch.tensor(rows, dtype=torch.float64), expected, bound, what="rate", because="18 roundings a step")
+    assert_within(
+        torch.tensor(rows, dtype=torch.float64), expected, bound, what="rate", because="18 roundings a step"
+    )
 
 
 @claim("lr-sequential")

@@ -1,7 +1,7 @@
 """Learning-rate schedules as formulas of the epoch, and the plateau rule as a small state machine.
 
-``epochs`` counts completed scheduler steps, ``base`` holds the initial rate of each parameter group; the result has a
-row for each epoch and a column for each group.
+``epochs`` counts completed scheduler steps, ``base`` holds the initial rate of each parameter group; the result
+has a row for each epoch and a column for each group.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def exponential_decay(epochs: Array, base: Array, gamma: float) -> Array:
 
 
 def cosine_annealing(epochs: Array, base: Array, period: float | Array, minimum: float) -> Array:
-    """minimum + (base - minimum) * (1 + cos(pi * epoch / period)) / 2 (Loshchilov and Hutter 2017, equation 5)."""
+    """minimum + (base - minimum) * (1 + cos(pi * epoch / period)) / 2 (SGDR, equation 5)."""
     return minimum + np.outer((1 + np.cos(np.pi * epochs / period)) / 2, base - minimum)
 
 
@@ -47,7 +47,9 @@ def cosine_warm_restarts(epochs: Array, base: Array, first: int, growth: int, mi
 
 def scaled(epochs: Array, base: Array, factors: Sequence[Callable[[int], float]]) -> Array:
     """base * factor(epoch), with a function of the epoch for each group."""
-    return np.array([[rate * factor(int(t)) for rate, factor in zip(base, factors, strict=True)] for t in epochs])
+    return np.array(
+        [[rate * factor(int(t)) for rate, factor in zip(base, factors, strict=True)] for t in epochs]
+    )
 
 
 def multiplied(epochs: Array, base: Array, factor: Callable[[int], float]) -> Array:
@@ -81,7 +83,7 @@ def half_cosine(share: Array) -> Array:
 
 
 def through(epochs: Array, corners: Sequence[tuple[float, float]], curve: Curve = straight) -> Array:
-    """The value at each epoch on a path through ``corners``, (epoch, value) each, joined by ``curve``. One dimension."""
+    """The value at each epoch (one dimension) on a path through (epoch, value) ``corners``, joined by ``curve``."""
     x, y = np.array(corners, dtype=np.float64).T
     right = np.clip(np.searchsorted(x, epochs), 1, len(x) - 1)
     left = right - 1
@@ -101,11 +103,11 @@ def plateau(
     min_lr: float | Sequence[float] = 0.0,
     eps: float = 1e-8,
 ) -> Array:
-    """The rates after each metric: reduced when more than ``patience`` epochs in a row brought no improvement.
+    """The rates after each metric: reduced once more than ``patience`` epochs in a row brought no improvement.
 
-    The first metric is the baseline. An improvement passes the best metric so far by more than the threshold. The
-    ``cooldown`` epochs after a reduction do not count against the patience, but may set a new best metric. A reduction
-    stops at ``min_lr``, and one of less than ``eps`` is not made.
+    The first metric is the baseline. An improvement passes the best metric so far by more than the threshold.
+    The ``cooldown`` epochs after a reduction do not count against the patience, but may set a new best metric.
+    A reduction stops at ``min_lr``, and one of less than ``eps`` is not made.
     """
     sign = 1 if mode == "max" else -1
     rates, rows = np.array(base, dtype=np.float64), []
