@@ -278,6 +278,20 @@ def plateau_compares_with_the_last_metric(patch):
     patch(ReduceLROnPlateau, "step", broken)
 
 
+@breaks("lr-plateau")
+def maximum_starts_from_zero(patch):
+    """In mode max ReduceLROnPlateau takes 0 for the best metric so far, before it has seen one."""
+
+    def broken(original):
+        def reset(self):
+            original(self)
+            self.best = max(self.best, 0.0)
+
+        return reset
+
+    patch(ReduceLROnPlateau, "_reset", broken)
+
+
 @breaks("lr-plateau", "lr-plateau-min-lr")
 def plateau_reduces_the_first_group_only(patch):
     """ReduceLROnPlateau reduces the first parameter group only."""
@@ -607,13 +621,13 @@ def get_last_lr_warns(patch):
     patch(LRScheduler, "get_last_lr", broken)
 
 
-@breaks("lr-step-epoch-deprecated", "lr-order")
+@breaks("lr-step-epoch", "lr-order")
 def step_is_silent(patch):
     """step does not warn of anything."""
     patch(LRScheduler, "step", muted)
 
 
-@breaks("lr-step-epoch-deprecated")
+@breaks("lr-step-epoch")
 def step_ignores_its_epoch(patch):
     """step(epoch) warns, and goes to the next epoch."""
 
@@ -626,6 +640,20 @@ def step_ignores_its_epoch(patch):
         return step
 
     patch(LRScheduler, "step", broken)
+
+
+@breaks("lr-step-epoch")
+def milestones_of_the_closed_form_are_late(patch):
+    """The closed form of MultiStepLR counts the milestones before the epoch, without its own."""
+
+    def broken(original):
+        def closed_form(self):
+            passed = sum(count for milestone, count in self.milestones.items() if milestone < self.last_epoch)
+            return [rate * self.gamma**passed for rate in self.base_lrs]
+
+        return closed_form
+
+    patch(MultiStepLR, "_get_closed_form_lr", broken)
 
 
 @breaks("lr-order")
@@ -681,11 +709,7 @@ def state_lacks_the_epoch(patch):
 @breaks("lr-resume")
 def loading_keeps_the_base_rates(patch):
     """load_state_dict leaves the base rates as the constructor found them."""
-    patch(
-        LambdaLR,
-        "load_state_dict",
-        lambda original: with_attribute("base_lrs", lambda rates: rates)(original),
-    )
+    patch(LambdaLR, "load_state_dict", with_attribute("base_lrs", lambda rates: rates))
 
 
 @breaks("lr-resume")
@@ -928,6 +952,24 @@ def a_jump_forgets_its_period(patch):
             original(self, epoch)
             if epoch is not None:
                 self.T_i = self.T_0
+
+        return step
+
+    patch(CosineAnnealingWarmRestarts, "step", broken)
+
+
+@breaks("lr-warm-restarts-epoch")
+def a_jump_back_keeps_the_period(patch):
+    """After a jump back into the first period CosineAnnealingWarmRestarts keeps the later length."""
+
+    def broken(original):
+        def step(self, epoch=None):
+            before = self.T_i
+            original(self, epoch)
+            if epoch is not None and epoch < self.T_0 and self.T_i != before:
+                self.T_i = before
+                for group, rate in zip(self.optimizer.param_groups, muted(self.get_lr)(), strict=True):
+                    group["lr"] = rate
 
         return step
 

@@ -169,7 +169,7 @@ def test_constant_by_default(optimizer):
     ("start", "end", "total"), [(0.25, 1.0, 4), (0.05, 1.0, 10), (1.0, 0.5, 6), (0.5, 0.5, 3), (1.0, 0.0, 8)]
 )
 def test_linear(optimizer, start, end, total):
-    """The recursion divides by the factor of the epoch before: digits are lost where that has become small."""
+    """The recursion divides by the factor of the epoch before: digits are lost where that is small."""
     expected = schedules.linear_ramp(np.arange(13), BASE, start, end, total)
     smallest = min(start, start + (end - start) * (total - 1) / total)
     bound = relative_bound(np.full_like(expected, BASE.max()), 8 * 13) / smallest
@@ -191,6 +191,57 @@ def test_polynomial(optimizer, total, power):
     """Totals are powers of two: epoch / total is exact, and so is what is left of 1."""
     expected = schedules.polynomial_decay(np.arange(12), BASE, total, power)
     assert_traces(optimizer, lr_scheduler.PolynomialLR(optimizer, total, power), expected, 6)
+
+
+T = np.array([5, 1, 12, 0, 4])
+
+
+@claim("lr-step-epoch")
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda optimizer: lr_scheduler.StepLR(optimizer, 2, 0.5), schedules.step_decay(T, BASE, 2, 0.5)),
+        (
+            lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [4, 4, 5], 0.5),
+            schedules.multi_step_decay(T, BASE, [4, 4, 5], 0.5),
+        ),
+        (
+            lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.9),
+            schedules.exponential_decay(T, BASE, 0.9),
+        ),
+        (
+            lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 8, 0.5),
+            schedules.cosine_annealing(T, BASE, 8, 0.5),
+        ),
+        (
+            lambda optimizer: lr_scheduler.ConstantLR(optimizer, 0.25, 5),
+            schedules.constant_start(T, BASE, 0.25, 5),
+        ),
+        (
+            lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.25, 0.75, 8),
+            schedules.linear_ramp(T, BASE, 0.25, 0.75, 8),
+        ),
+        (
+            lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 8, 2.0),
+            schedules.polynomial_decay(T, BASE, 8, 2.0),
+        ),
+        (lambda optimizer: lr_scheduler.LambdaLR(optimizer, FACTORS), schedules.scaled(T, BASE, FACTORS)),
+    ],
+    ids=["step", "multi-step", "exponential", "cosine", "constant", "linear", "polynomial", "lambda"],
+)
+def test_step_to_an_epoch(optimizer, make, expected):
+    scheduler = make(optimizer)
+    optimizer.step()
+    rows = []
+    for epoch in T.tolist():
+        with pytest.warns(UserWarning, match="epoch parameter .* deprecated"):
+            scheduler.step(epoch)
+        assert scheduler.last_epoch == epoch
+        rows.append([group["lr"] for group in optimizer.param_groups])
+    bound = relative_bound(np.full_like(expected, BASE.max()), 12)
+    assert_within(
+        torch.tensor(rows, dtype=torch.float64), expected, bound, what="rate", because="12 roundings"
+    )
 
 
 @claim("lr-groups")

@@ -71,6 +71,14 @@ def test_after_a_jump_it_goes_on_from_there(optimizer, growth):
     assert_close_to_path(seen, expected)
 
 
+@claim("lr-warm-restarts-epoch")
+def test_a_jump_back_begins_anew(optimizer):
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 4, 2)
+    expected = schedules.cosine_warm_restarts(np.array([0, 26, 1.5, 2.5, 5, 6]), BASE, 4, 2, 0.0)
+    seen = trace(optimizer, scheduler, [26, 1.5, 2.5, 5, None])
+    assert_close_to_path(seen, expected)
+
+
 @claim("lr-warm-restarts-arguments")
 @pytest.mark.parametrize(
     ("arguments", "message"),

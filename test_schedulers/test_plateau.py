@@ -88,6 +88,12 @@ def test_random_metrics(optimizer, rng, mode, threshold_mode, patience, cooldown
 
 
 @claim("lr-plateau")
+@pytest.mark.parametrize(("mode", "metrics"), [("max", [-1e9, -5.0, -4.0]), ("min", [1e9, 1e8, 5.0])])
+def test_the_first_metric_is_the_baseline_whatever_it_is(optimizer, mode, metrics):
+    assert reductions(optimizer, metrics, mode=mode, patience=0) == []
+
+
+@claim("lr-plateau")
 def test_a_tensor_of_one_element_is_a_metric(optimizer):
     assert reductions(optimizer, [torch.tensor(1.0), torch.tensor(2.0), torch.tensor(0.5)], patience=0) == [1]
 

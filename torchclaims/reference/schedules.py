@@ -1,7 +1,7 @@
 """Learning-rate schedules as formulas of the epoch, and the plateau rule as a small state machine.
 
-``epochs`` counts completed scheduler steps, ``base`` holds the initial rate of each parameter group; the result
-has a row for each epoch and a column for each group.
+``epochs`` counts completed scheduler steps, ``base`` holds the initial rate of each group; the result has a
+row for each epoch and a column for each group.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def half_cosine(share: Array) -> Array:
 
 
 def through(epochs: Array, corners: Sequence[tuple[float, float]], curve: Curve = straight) -> Array:
-    """The value at each epoch (one dimension) on a path through (epoch, value) ``corners``, joined by ``curve``."""
+    """The value at each epoch on a path through ``corners``, (epoch, value) each, joined by ``curve``."""
     x, y = np.array(corners, dtype=np.float64).T
     right = np.clip(np.searchsorted(x, epochs), 1, len(x) - 1)
     left = right - 1
@@ -103,10 +103,10 @@ def plateau(
     min_lr: float | Sequence[float] = 0.0,
     eps: float = 1e-8,
 ) -> Array:
-    """The rates after each metric: reduced once more than ``patience`` epochs in a row brought no improvement.
+    """The rates after each metric: reduced after more than ``patience`` epochs without improvement.
 
     The first metric is the baseline. An improvement passes the best metric so far by more than the threshold.
-    The ``cooldown`` epochs after a reduction do not count against the patience, but may set a new best metric.
+    The ``cooldown`` epochs after a reduction use up no patience, but may set a new best metric.
     A reduction stops at ``min_lr``, and one of less than ``eps`` is not made.
     """
     sign = 1 if mode == "max" else -1
