@@ -337,9 +337,7 @@ def threshold_has_the_wrong_sign_when_maximising(patch):
     def broken(original):
         def is_better(self, metric, best):
             sign = -1 if self.mode == "max" else 1
-            return with_attribute("threshold", lambda threshold: sign * threshold)(original)(
-                self, metric, best
-            )
+            return with_attribute("threshold", lambda threshold: sign * threshold)(original)(self, metric, best)
 
         return is_better
 
@@ -981,9 +979,7 @@ def a_fractional_period_is_cut_off(patch):
     """CosineAnnealingWarmRestarts cuts a fractional T_0 to an integer."""
 
     def broken(original):
-        return lambda self, optimizer, T_0, *args, **kwargs: original(
-            self, optimizer, int(T_0), *args, **kwargs
-        )
+        return lambda self, optimizer, T_0, *args, **kwargs: original(self, optimizer, int(T_0), *args, **kwargs)
 
     patch(CosineAnnealingWarmRestarts, "__init__", broken)
 

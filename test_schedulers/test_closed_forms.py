@@ -92,9 +92,7 @@ def assert_anneals(optimizer, period, minimum, epochs):
     growth = 2 / (1 - np.cos(np.pi / period))
     bound = growth * relative_bound(np.full_like(expected, max(*BASE, minimum)), 6 * epochs)
     rates = trace(optimizer, lr_scheduler.CosineAnnealingLR(optimizer, period, minimum), epochs - 1)
-    assert_within(
-        rates, expected, bound, what="rate", because="6 roundings a step, magnified after the trough"
-    )
+    assert_within(rates, expected, bound, what="rate", because="6 roundings a step, magnified after the trough")
 
 
 @claim("lr-cosine")
@@ -239,9 +237,7 @@ def test_step_to_an_epoch(optimizer, make, expected):
         assert scheduler.last_epoch == epoch
         rows.append([group["lr"] for group in optimizer.param_groups])
     bound = relative_bound(np.full_like(expected, BASE.max()), 12)
-    assert_within(
-        torch.tensor(rows, dtype=torch.float64), expected, bound, what="rate", because="12 roundings"
-    )
+    assert_within(torch.tensor(rows, dtype=torch.float64), expected, bound, what="rate", because="12 roundings")
 
 
 @claim("lr-groups")

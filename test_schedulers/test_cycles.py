@@ -46,9 +46,7 @@ def test_restarts(optimizer, first, growth):
 @claim("lr-warm-restarts")
 def test_restarts_by_default_keep_the_period_and_fall_towards_zero(optimizer):
     expected = schedules.cosine_warm_restarts(np.arange(9), BASE, 4, 1, 0.0)
-    assert_close_to_path(
-        trace(optimizer, lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 4), 8), expected
-    )
+    assert_close_to_path(trace(optimizer, lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 4), 8), expected)
 
 
 @claim("lr-warm-restarts-epoch")
@@ -155,9 +153,7 @@ def test_one_cycle_leaves_momentum_alone_when_told(optimizer):
 @claim("lr-onecycle-momentum")
 def test_one_cycle_drives_the_first_beta_of_adam():
     optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=0.1, betas=(0.5, 0.75))
-    scheduler = lr_scheduler.OneCycleLR(
-        optimizer, 0.8, total_steps=16, pct_start=0.25, anneal_strategy="linear"
-    )
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.8, total_steps=16, pct_start=0.25, anneal_strategy="linear")
     seen = trace(optimizer, scheduler, END, "betas")
     expected = schedules.through(np.arange(16), [(0, 0.95), (PEAK, 0.85), (END, 0.95)])
     assert_close_to_path(seen[:, 0, 0], expected)

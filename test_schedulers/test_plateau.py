@@ -71,9 +71,7 @@ def test_ten_epochs_and_a_tenth_by_default(optimizer):
 def test_random_metrics(optimizer, rng, mode, threshold_mode, patience, cooldown):
     """On a coarse dyadic grid ties are frequent, and thresholds are computed without rounding."""
     metrics = (rng.integers(1, 40, 50) / 8).tolist()
-    trend = [
-        metric - epoch / 8 if mode == "min" else metric + epoch / 8 for epoch, metric in enumerate(metrics)
-    ]
+    trend = [metric - epoch / 8 if mode == "min" else metric + epoch / 8 for epoch, metric in enumerate(metrics)]
     assert_follows(
         optimizer,
         [metric + 8 for metric in trend],

@@ -66,9 +66,7 @@ def test_each_update_takes_the_rate_of_its_epoch(cell, rng):
         for group, rate in enumerate((0.5, 0.125)):
             moved[group] -= rate * factor * to_numpy(gradients[group])
             bound = sum_bound(cell, 5, np.abs(moved[group]), moved[group]) * 5
-            assert_within(
-                parameters[group], moved[group], bound, what="parameter", because="5 rounded updates"
-            )
+            assert_within(parameters[group], moved[group], bound, what="parameter", because="5 rounded updates")
 
 
 @claim("lr-last-lr")

@@ -68,9 +68,7 @@ SCHEDULERS = {
     "ConstantLR": lambda optimizer: lr_scheduler.ConstantLR(optimizer, 0.3, 4),
     "LinearLR": lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.3, total_iters=6),
     "PolynomialLR": lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 7, 2.0),
-    "CosineAnnealingWarmRestarts": lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(
-        optimizer, 2, 2
-    ),
+    "CosineAnnealingWarmRestarts": lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2, 2),
     "OneCycleLR": lambda optimizer: lr_scheduler.OneCycleLR(optimizer, [0.5, 1.0], total_steps=STEPS + 1),
     "SequentialLR": warm_up_then_decay,
     "ChainedScheduler": both_at_once,
@@ -112,9 +110,7 @@ def test_loading_leaves_the_saved_state_as_it_was():
 
 
 @claim("lr-last-lr")
-@pytest.mark.parametrize(
-    "name", ["StepLR", "CosineAnnealingWarmRestarts", "SequentialLR", "ChainedScheduler"]
-)
+@pytest.mark.parametrize("name", ["StepLR", "CosineAnnealingWarmRestarts", "SequentialLR", "ChainedScheduler"])
 def test_last_rates_are_loaded(name):
     optimizer = make_optimizer()
     scheduler = SCHEDULERS[name](optimizer)
@@ -195,9 +191,7 @@ def test_last_epoch_goes_on_from_there(kind, arguments):
     resumed = [rates_of(optimizer)] + [step(optimizer, scheduler, epoch) for epoch in range(5, STEPS)]
     expected = np.array(whole)
     seen = torch.tensor(resumed, dtype=torch.float64)
-    assert_within(
-        seen, expected, relative_bound(expected, 12 * STEPS), what="rate", because="12 roundings a step"
-    )
+    assert_within(seen, expected, relative_bound(expected, 12 * STEPS), what="rate", because="12 roundings a step")
 
 
 @claim("lr-last-epoch")

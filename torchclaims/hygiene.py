@@ -82,6 +82,7 @@ class Snapshot:
     settings: tuple[Any, ...]
     hooks: dict[str, dict[int, Any]]
     torch_rng: torch.Tensor
+    cuda_rng: list[torch.Tensor]
     python_rng: Any
     numpy_rng: Any
 
@@ -92,6 +93,7 @@ class Snapshot:
             tuple(setting.read() for setting in SETTINGS),
             {name: dict(table) for name, table in _GLOBAL_HOOKS.items()},
             torch.get_rng_state(),
+            torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
             random.getstate(),
             np.random.get_state(),
         )
@@ -114,6 +116,8 @@ class Snapshot:
                 table.clear()
                 table.update(before)
         torch.set_rng_state(self.torch_rng)
+        if self.cuda_rng:
+            torch.cuda.set_rng_state_all(self.cuda_rng)
         random.setstate(self.python_rng)
         np.random.set_state(self.numpy_rng)
         return leaks

@@ -19,6 +19,8 @@ from torchclaims import catalogue as catalogues
 if TYPE_CHECKING:
     import numpy as np
 
+    from torchclaims.targets import Cell
+
 
 CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
 CHOSEN = pytest.StashKey[frozenset[str]]()
@@ -187,9 +189,22 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
     item.stash[SNAPSHOT] = hygiene.Snapshot.take()
     hygiene.seed_everything(_seed_of(item))
+    cell = _cell_of(item)
+    if cell is not None:
+        cell.device.seed(_seed_of(item))
     tolerance.SHARES_USED.clear()
     chance.RATES_STATED.clear()
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Waits for the device, so that a kernel's late error is the error of the test that launched it."""
+    result = yield
+    cell = _cell_of(item)
+    if cell is not None:
+        cell.device.synchronize()
+    return result
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -217,7 +232,7 @@ def pytest_runtest_makereport(
         annotate(
             report,
             claims,
-            _cell_of(item),
+            str(_cell_of(item) or "host"),
             call.excinfo,
             tolerance_used=max(tolerance.SHARES_USED, default=None),
             false_alarm_rate=sum(chance.RATES_STATED),
@@ -231,9 +246,10 @@ def _claims_of(node: pytest.Item) -> list[str]:
     return [name for mark in node.iter_markers("claim") for name in mark.args]
 
 
-def _cell_of(item: pytest.Item) -> str:
+def _cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that a test runs in; None for a test that no device concerns."""
     callspec = getattr(item, "callspec", None)
-    return str(callspec.params["cell"]) if callspec and "cell" in callspec.params else "host"
+    return callspec.params.get("cell") if callspec else None
 
 
 def _seed_of(item: pytest.Item) -> int:

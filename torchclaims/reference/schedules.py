@@ -47,9 +47,7 @@ def cosine_warm_restarts(epochs: Array, base: Array, first: int, growth: int, mi
 
 def scaled(epochs: Array, base: Array, factors: Sequence[Callable[[int], float]]) -> Array:
     """base * factor(epoch), with a function of the epoch for each group."""
-    return np.array(
-        [[rate * factor(int(t)) for rate, factor in zip(base, factors, strict=True)] for t in epochs]
-    )
+    return np.array([[rate * factor(int(t)) for rate, factor in zip(base, factors, strict=True)] for t in epochs])
 
 
 def multiplied(epochs: Array, base: Array, factor: Callable[[int], float]) -> Array:
