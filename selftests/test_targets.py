@@ -69,12 +69,16 @@ def test_the_state_of_cuda_generators_is_put_back(monkeypatch):
     assert put_back == [states]
 
 
-@pytest.mark.parametrize("allowed", [True, False])
-def test_products_in_tf32_are_coarser(allowed, monkeypatch):
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", allowed)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
-    unit = tolerance.accumulation_unit(Cell(Device("cuda", "cuda:0"), torch.float32))
-    assert unit == (2.0**-11 if allowed else 2.0**-24)
+@pytest.mark.parametrize(("precision", "unit"), [("highest", 2.0**-24), ("high", 2.0**-11)])
+def test_products_in_tf32_are_coarser(precision, unit):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = precision == "high"
+        assert tolerance.accumulation_unit(Cell(Device("cuda", "cuda:0"), torch.float32)) == unit
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @pytest.mark.parametrize(

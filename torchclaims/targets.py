@@ -239,7 +239,6 @@ def _device(name: str, available: list[str], worker: int) -> Device:
         lambda: torch.cuda.synchronize(number),
         torch.cuda.manual_seed_all,
         lambda: torch.cuda.memory_allocated(number),
-        torch.cuda.get_device_name(number),
     )
 
 

@@ -32,7 +32,7 @@ def accumulation_unit(cell: Cell) -> float:
     if cell.dtype in (torch.float16, torch.bfloat16):
         return unit_roundoff(torch.float32)
     if cell.dtype == torch.float32 and torch.device(cell.device.name).type == "cuda":
-        tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
+        tf32 = torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32
         return 2.0**-11 if tf32 else unit_roundoff(torch.float32)
     return unit_roundoff(cell.dtype)
 
