@@ -69,13 +69,13 @@ def test_the_state_of_cuda_generators_is_put_back(monkeypatch):
     assert put_back == [states]
 
 
-@pytest.mark.parametrize(("precision", "unit"), [("highest", 2.0**-24), ("high", 2.0**-11)])
+@pytest.mark.parametrize(("precision", "unit"), [("highest", 0.0), ("high", 2.0**-11), ("medium", 2.0**-8)])
 def test_products_in_tf32_are_coarser(precision, unit):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
         torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = precision == "high"
-        assert tolerance.accumulation_unit(Cell(Device("cuda", "cuda:0"), torch.float32)) == unit
+        torch.backends.cudnn.allow_tf32 = precision != "highest"
+        assert tolerance.factor_unit(Cell(Device("cuda", "cuda:0"), torch.float32)) == unit
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]

@@ -24,17 +24,23 @@ def unit_roundoff(dtype: torch.dtype) -> float:
 
 
 def accumulation_unit(cell: Cell) -> float:
-    """The unit roundoff in which sums of products are kept.
+    """The unit roundoff in which sums are kept: half precision is summed in float32 and rounded once at the end."""
+    return unit_roundoff(torch.float32 if cell.dtype in (torch.float16, torch.bfloat16) else cell.dtype)
 
-    Half-precision kernels keep them in float32 and round once at the end (numerical accuracy notes); float32 products
-    on CUDA may be taken in TF32, with 10 explicit bits, where the flags allow it (CUDA semantics notes).
-    """
-    if cell.dtype in (torch.float16, torch.bfloat16):
-        return unit_roundoff(torch.float32)
-    if cell.dtype == torch.float32 and torch.device(cell.device.name).type == "cuda":
-        tf32 = torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32
-        return 2.0**-11 if tf32 else unit_roundoff(torch.float32)
-    return unit_roundoff(cell.dtype)
+
+# What torch.set_float32_matmul_precision lets a backend round the factors of float32 products to: TF32 has 10 explicit
+# bits, bfloat16 7.
+_FACTOR_UNIT = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}
+
+
+def factor_unit(cell: Cell) -> float:
+    """The relative error of a factor of a float32 product, by the settings that allow TF32 or bfloat16 for it."""
+    if cell.dtype != torch.float32:
+        return 0.0
+    unit = _FACTOR_UNIT[torch.get_float32_matmul_precision()]
+    if torch.device(cell.device.name).type == "cuda" and torch.backends.cudnn.allow_tf32:
+        unit = max(unit, _FACTOR_UNIT["high"])
+    return unit
 
 
 def gamma(terms: int, unit: float) -> float:
@@ -55,7 +61,7 @@ def sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray)
     ``magnitude`` is the same sum over absolute values: its ratio to the result is the sum's condition.
     A last rounding to the cell's dtype is added, and the smallest subnormal, for results that underflow.
     """
-    accumulated = gamma(terms + 2, accumulation_unit(cell)) * magnitude
+    accumulated = (gamma(terms + 2, accumulation_unit(cell)) + gamma(2, factor_unit(cell))) * magnitude
     bound: np.ndarray = accumulated + roundings(cell, 1, result)
     return bound
 
