@@ -2,16 +2,14 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from torchclaims import claim
 from torchclaims.reference.convolution import convolve, convolve_backward
 from torchclaims.reference.windows import Windows
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_within, roundings, sum_bound
+from torchclaims.tolerance import assert_within, sum_bound
 
 LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -69,10 +67,6 @@ CASES = {
     ),
 }  # fmt: skip
 BECAUSE = "a sum of products in any order, rounded once"
-
-
-def _sum_of(cell, factors: tuple[int, ...]) -> int:
-    return int(np.prod(factors))
 
 
 @claim("conv-formula")
