@@ -49,8 +49,8 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 def linear_backward(grad: Array, x: Array, weight: Array) -> tuple[Array, Array, Array]:
     """Gradients with respect to ``x``, weight and bias; leading dimensions are summed over."""
-    rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
-    return grad @ weight, grads.T @ rows, grads.sum(0)
+    lead = tuple(range(x.ndim - 1))
+    return grad @ weight, np.tensordot(grad, x, (lead, lead)), grad.sum(lead)
 
 
 def _split_first(array: Array, groups: int) -> Array:
