@@ -94,9 +94,9 @@ def test_arguments_by_position(case):
 
 
 @claim("reuse-conv-positional")
-def test_stride_and_padding_do_what_their_places_say():
-    with torch.device("meta"):
-        conv, x = nn.Conv2d(2, 4, 5, 3, 1), torch.empty(1, 2, 11, 16)
+def test_stride_and_padding_do_what_their_places_say(cell, rng):
+    conv = cell.place(nn.Conv2d(2, 4, 5, 3, 1))
+    x = cell.tensor(rng.normal(size=(1, 2, 11, 16)))
     assert conv(x).shape == (1, 4, (11 + 2 - 5) // 3 + 1, (16 + 2 - 5) // 3 + 1)
 
 

@@ -78,10 +78,9 @@ def test_each_use_costs(path, expected):
     first_three = convolution(3, 16, 64) + convolution(16, 32, 32) + convolution(32, 64, 16)
     by_hand = first_three + len(path) * convolution(64, 64, 8) + 2 * (64 * 8 * 8) * 6
     assert 2 * by_hand == expected
-    with torch.device("meta"):
-        model, x = ReuseCnn(path), torch.empty(2, 3, 64, 64)
+    model = ReuseCnn(path)
     with FlopCounterMode(display=False) as counter:
-        model(x)
+        model(torch.zeros(2, 3, 64, 64))
     assert counter.get_total_flops() == expected
 
 
