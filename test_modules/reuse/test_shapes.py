@@ -24,6 +24,13 @@ CONVOLUTIONS = {
     "article": ((16, 32, 3, 1, 1), dict(in_channels=16, out_channels=32, kernel_size=3, stride=1, padding=1)),
     "five": ((2, 4, 5, 3, 1), dict(in_channels=2, out_channels=4, kernel_size=5, stride=3, padding=1)),
 }
+# What each layer of a block gives.
+SHAPES = {
+    "conv1": [(2, 16, 64, 64), (2, 16, 64, 64), (2, 16, 32, 32)],
+    "conv2": [(2, 32, 32, 32), (2, 32, 32, 32), (2, 32, 16, 16)],
+    "conv3": [(2, 64, 16, 16), (2, 64, 16, 16), (2, 64, 8, 8)],
+    "conv4": [(2, 64, 8, 8)] * 3,
+}
 DEFAULTS = dict(dilation=1, groups=1, padding_mode="zeros")
 
 
@@ -63,19 +70,11 @@ def test_channels_come_second(cell, rng):
 @claim("reuse-block-shapes")
 def test_shapes_through_the_network(cell, rng):
     model = cell.place(ReuseCnn(ONCE))
-    shapes = {}
-    for name, layer in model.named_modules():
-        layer.register_forward_hook(
-            lambda _, args, output, name=name: shapes.update({name: tuple(output.shape)})
-        )
-    model(cell.tensor(rng.normal(size=(2, 3, 64, 64))))
-    assert [shapes[name] for name in ("conv1.0", "conv1.1", "conv1.2")] == [(2, 16, 64, 64)] * 2 + [
-        (2, 16, 32, 32)
-    ]
-    assert [shapes[name] for name in ("conv2.0", "conv2")] == [(2, 32, 32, 32), (2, 32, 16, 16)]
-    assert [shapes[name] for name in ("conv3.0", "conv3")] == [(2, 64, 16, 16), (2, 64, 8, 8)]
-    assert {shapes[f"conv4.{place}"] for place in range(3)} == {(2, 64, 8, 8)}
-    assert shapes["out"] == shapes[""] == (2, 6)
+    x = cell.tensor(rng.normal(size=(2, 3, 64, 64)))
+    for name, shapes in SHAPES.items():
+        for layer, shape in zip(model.get_submodule(name), shapes, strict=True):
+            x = layer(x)
+            assert tuple(x.shape) == shape, f"{name}: {layer}"
 
 
 @claim("reuse-conv-positional")
