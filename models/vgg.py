@@ -17,13 +17,13 @@ CONFIGURATION: Configuration = (
     512,
 )
 
-# The tutorial's tables of where `features` has its activations and convolutions; claims say what is wrong with them.
+# The tutorial's tables of where `features` has its activations and convolutions; claims say what is wrong.
 TUTORIAL_RELUS = (2, 6, 9, 13, 16, 19, 23, 26, 29, 33, 36, 39)
 TUTORIAL_CONVOLUTIONS = (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37)
 
 
 class VGG(nn.Module):
-    """Convolutions and poolings after ``configuration``, an average over 2 x 2, and a classifier of two layers."""
+    """Convolutions and poolings after ``configuration``, a 2 x 2 average, two linear layers."""
 
     def __init__(
         self, num_classes: int = 10, configuration: Configuration = CONFIGURATION, init_weights: bool = True
@@ -43,7 +43,7 @@ class VGG(nn.Module):
 
 
 def make_features(configuration: Configuration) -> nn.Sequential:
-    """Convolution, normalisation and activation for each width, a pooling for each "M", named after their place."""
+    """Convolution, normalisation and activation for each width, a pooling for each "M", named by place."""
     layers = nn.Sequential()
     in_channels = 3
     for place, width in enumerate(configuration):
@@ -88,7 +88,7 @@ def initialise(net: nn.Module) -> None:
 class TutorialVGG(VGG):
     """The network as the tutorial builds it, with the mistakes that claims are about.
 
-    ``compress_rate`` needs an entry for each convolution although it has a default and nothing reads the entries.
+    ``compress_rate`` has a default but must have an entry for each convolution; nothing reads the entries.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ def then(change):
 
 
 def with_options(**changed):
-    """Makes a replacement that passes other keyword arguments: each a function of the one given, or of None."""
+    """Makes a replacement with other keyword arguments, each a function of the given one or None."""
 
     def make(original):
         def broken(tensor, *args, **kwargs):

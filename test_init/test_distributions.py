@@ -119,7 +119,7 @@ def test_kaiming_normal(cell, options, weight, fan, squared_gain):
     )
 
 
-# Bounds that every dtype holds exactly. Releases draw by different algorithms where little of the bell is left.
+# Bounds that every dtype holds exactly. Releases draw in different ways where little of the bell is left.
 @claim("init-trunc-normal")
 @pytest.mark.parametrize(
     ("mean", "std", "a", "b"),

@@ -39,7 +39,7 @@ def test_convolution(cell):
 @claim("init-vgg-conv-kaiming")
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_convolution_is_kaiming(cell, groups):
-    # With 160 channels sqrt(2 / n) and sqrt(2) / sqrt(n) are the same number; with 64 they differ in the last bit.
+    # With 160 channels sqrt(2 / n) is sqrt(2) / sqrt(n); with 64 they differ in the last bit of a float64.
     conv = cell.place(nn.Conv2d(8, 160, 3, groups=groups))
     other = torch.empty_like(conv.weight)
     torch.manual_seed(1)
