@@ -10,6 +10,7 @@ import os
 import random
 import zlib
 from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,7 +112,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     config = session.config
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    if hasattr(config, "workerinput"):
+    if not config.getoption("benchmark_only", False):
+        # A worker has one thread, and a run without workers decides the same: tensors are too small for more.
+        config.add_cleanup(partial(torch.set_num_threads, torch.get_num_threads()))
         torch.set_num_threads(1)
     try:
         asked_for = {name: getattr(config.option, name) for name in _TARGET_OPTIONS}

@@ -35,7 +35,8 @@ def describe(targets: Targets) -> dict[str, Any]:
 
 def header(environment: dict[str, Any], seed: int, workers: int) -> list[str]:
     """The lines that a run starts with."""
-    threads = f"{workers} workers of one thread each" if workers else f"{environment['threads']} threads"
+    count = environment["threads"]
+    threads = f"{workers} workers" if workers else f"{count} thread{'s' if count > 1 else ''}"
     return [
         f"torchclaims {environment['torchclaims']}: torch {environment['torch']}, NumPy {environment['numpy']},"
         f" {threads}",
