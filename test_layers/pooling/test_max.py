@@ -118,13 +118,12 @@ def test_ties(cell, dims):
 
 @claim("maxpool-nan")
 @pytest.mark.parametrize("dims", LAYERS)
-@pytest.mark.parametrize("position", [0, 1, -1], ids=["first", "second", "last"])
 @pytest.mark.parametrize("special", [np.nan, -np.inf], ids=["nan", "minus infinity"])
-def test_special(cell, rng, dims, position, special):
+def test_special(cell, rng, dims, special):
     arguments = {"kernel_size": (2,) * dims, "stride": (2,) * dims, "padding": (1,) * dims}
-    values = rng.normal(size=(1, 2, *(4, 5, 3)[:dims]))
-    values[0, :, ...].reshape(2, -1)[:, position] = special
+    values = rng.normal(size=(1, 3, *(4, 5, 3)[:dims])) - 1
+    for channel, position in enumerate((0, 1, -1)):
+        values[0, channel].flat[position] = special
     x = cell.tensor(values)
     expected = max_pool(to_numpy(x), windows_of(arguments)).values
-    assert np.isnan(expected).any() == np.isnan(special)
     assert_within(pool(cell, arguments)(x), expected, 0, what="maxima", because="a maximum is not rounded")
