@@ -1,12 +1,14 @@
-"""The stage that VGG repeats: convolution, batch normalisation, ReLU; whether the ReLU works in place is a choice."""
+"""The stage that VGG repeats: convolution, batch normalisation, and ReLU, in place or not."""
+
+from itertools import pairwise
 
 from torch import nn
 
 
 def conv_bn_relu(channels: list[int], *, inplace: bool) -> nn.Sequential:
-    """One stage for each pair of neighbouring ``channels``, from 3x3 convolutions that keep height and width."""
+    """A stage for each pair of neighbouring ``channels``; its 3x3 convolution keeps height and width."""
     stages: list[nn.Module] = []
-    for width, next_width in zip(channels[:-1], channels[1:], strict=True):
+    for width, next_width in pairwise(channels):
         stages += [
             nn.Conv2d(width, next_width, kernel_size=3, padding=1),
             nn.BatchNorm2d(next_width),

@@ -3,6 +3,8 @@
 The rules live in C++; these faults break them at the methods through which Python enters.
 """
 
+from importlib import import_module
+
 import torch
 from torch import nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter as version_kept
@@ -23,7 +25,7 @@ def _with(change):
 
 
 def _saving(forward, backward, saved):
-    """A differentiable function of one tensor; ``saved(x, y)`` is what it saves for ``backward(saved, gradient)``."""
+    """A differentiable function of one tensor that saves ``saved(x, y)`` for ``backward``."""
 
     class Saving(torch.autograd.Function):
         @staticmethod
@@ -434,13 +436,13 @@ def sigmoid_saves_its_input(patch):
     patch(torch, "sigmoid", lambda original: _saving(original, backward, lambda x, y: x))
 
 
-@breaks("inplace-saved-by-operation")
+@breaks("inplace-saved-by-operation", "inplace-saved-seen-by-hooks")
 def sin_saves_its_cosine(patch):
     """sin saves the cosine of its input, and no longer notices a write to the input."""
     patch(torch, "sin", lambda original: _saving(original, lambda c, g: c * g, lambda x, y: x.cos()))
 
 
-@breaks("inplace-saved-by-operation")
+@breaks("inplace-saved-by-operation", "inplace-saved-seen-by-hooks")
 def cumsum_saves_its_input(patch):
     """cumsum saves an input that it does not need."""
 
@@ -453,7 +455,7 @@ def cumsum_saves_its_input(patch):
     patch(torch.Tensor, "cumsum", broken)
 
 
-@breaks("inplace-saved-by-operation")
+@breaks("inplace-saved-by-operation", "inplace-saved-seen-by-hooks")
 def leaky_relu_saves_its_result(patch):
     """leaky_relu saves its result."""
 
@@ -546,7 +548,8 @@ def step_is_not_counted(patch):
         before = [parameter.data for parameter in parameters]
         return original(before, *args, **kwargs)
 
-    patch(torch.optim.sgd, "sgd", _with(broken))
+    # torch.optim removes its submodules from its own namespace.
+    patch(import_module("torch.optim.sgd"), "sgd", _with(broken))
 
 
 @breaks("inplace-between-backwards")

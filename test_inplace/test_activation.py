@@ -1,4 +1,4 @@
-"""Activations with ``inplace=True``: what they change, when backward still knows enough, what they save of memory."""
+"""Activations with ``inplace=True``: what they change, when that is legal, what they save of memory."""
 
 import weakref
 
@@ -53,7 +53,7 @@ def test_relu_out_of_place_writes_nowhere(cell, rng):
 
 @claim("inplace-relu-legal")
 def test_gradients_of_the_stack_are_those_of_its_twin(cell, rng, monkeypatch):
-    # The same kernels on the same numbers: bitwise, once cuDNN may not choose an algorithm that adds in any order.
+    # The same kernels on the same numbers: bitwise, once cuDNN may not add in any order.
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     inplace, twin = (cell.place(conv_bn_relu([2, 3, 2], inplace=flag)) for flag in (True, False))
     twin.load_state_dict(inplace.state_dict())
@@ -112,34 +112,35 @@ def test_relu_after_a_layer_that_saved_its_result(cell, name):
     y = F.relu(NEEDS_ITS_RESULT[name]()(leaf), inplace=True)
     with pytest.raises(RuntimeError, match=REFUSED):
         y.sum().backward()
-    assert leaf.grad is None
+    assert leaf.grad is None, "the refused backward left a gradient"
     twin = F.relu(NEEDS_ITS_RESULT[name]()(leaf))
     assert_same(y.detach(), twin.detach(), what="the value, which was computed all the same")
     twin.sum().backward()
     assert leaf.grad is not None
 
 
+# Outside training, rrelu is deterministic.
 ACTIVATIONS = {
-    "relu": (F.relu, {}),
-    "relu6": (F.relu6, {}),
-    "leaky_relu": (F.leaky_relu, {"negative_slope": 0.25}),
-    "rrelu in eval": (F.rrelu, {"training": False}),
-    "elu": (F.elu, {"alpha": 1.5}),
-    "celu": (F.celu, {"alpha": 0.75}),
-    "selu": (F.selu, {}),
-    "hardtanh": (F.hardtanh, {"min_val": -0.5, "max_val": 1.25}),
-    "hardsigmoid": (F.hardsigmoid, {}),
-    "hardswish": (F.hardswish, {}),
-    "silu": (F.silu, {}),
-    "mish": (F.mish, {}),
-    "threshold": (F.threshold, {"threshold": 0.25, "value": -2.0}),
+    "relu": {},
+    "relu6": {},
+    "leaky_relu": {"negative_slope": 0.25},
+    "rrelu": {"training": False},
+    "elu": {"alpha": 1.5},
+    "celu": {"alpha": 0.75},
+    "selu": {},
+    "hardtanh": {"min_val": -0.5, "max_val": 1.25},
+    "hardsigmoid": {},
+    "hardswish": {},
+    "silu": {},
+    "mish": {},
+    "threshold": {"threshold": 0.25, "value": -2.0},
 }
 
 
 @claim("inplace-activation-twins")
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_beside_its_twin(cell, rng, name):
-    function, options = ACTIVATIONS[name]
+    function, options = getattr(F, name), ACTIVATIONS[name]
     x = cell.tensor(rng.normal(0, 4, (2, 3, 4, 5)))
     before, memory = x.clone(), x.data_ptr()
     twin = function(x, **options)

@@ -1,4 +1,4 @@
-"""What an in-place operation is: the same object, the same memory, a value that everybody sees, a version counted."""
+"""What an in-place operation is: same object, same memory, a value that everybody sees, a version counted."""
 
 import operator
 
@@ -12,7 +12,7 @@ from torchclaims import claim
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within, roundings
 
-# Method, its further arguments, and what NumPy says of it. Arguments written as arrays become tensors of the cell.
+# Method, its further arguments, and what NumPy says of it. Arrays among the arguments become tensors.
 OTHER = np.array([[0.5, -2.0, 3.0], [1.5, 0.25, -1.0]])
 MASK = np.array([[True, False, True], [False, False, True]])
 TWINS = {
@@ -67,7 +67,7 @@ TWINS = {
     "scatter_add": (
         (0, np.array([[0, 1, 1], [0, 0, 1]]), OTHER),
         {},
-        lambda x: x + [[2.0, 0.25, 0.0], [0.0, -2.0, 2.0]],
+        lambda x: x + np.array([[2.0, 0.25, 0.0], [0.0, -2.0, 2.0]]),
     ),
 }
 

@@ -68,39 +68,39 @@ ROWS = {
         "",
         lambda x, g: np.take_along_axis(g, np.argsort(np.argsort(x, 1), 1), 1),
     ),
-    "sign": Row(torch.sign, "", lambda x, g: 0 * g),
-    "round": Row(torch.round, "", lambda x, g: 0 * g),
+    "sign": Row(lambda x: torch.sign(x), "", lambda x, g: 0 * g),
+    "round": Row(lambda x: torch.round(x), "", lambda x, g: 0 * g),
     "matmul by a constant": Row(lambda x: x @ x.new_tensor(WEIGHT).t(), "", lambda x, g: g @ WEIGHT),
     # its input
     "x ** 3": Row(lambda x: x**3, "x", lambda x, g: 3 * g * x**2),
-    "square": Row(torch.square, "x", lambda x, g: 2 * g * x),
+    "square": Row(lambda x: torch.square(x), "x", lambda x, g: 2 * g * x),
     "x * x": Row(lambda x: x * x, "x", lambda x, g: 2 * g * x),
-    "abs": Row(torch.abs, "x", lambda x, g: g * np.sign(x)),
-    "sin": Row(torch.sin, "x", lambda x, g: g * np.cos(x)),
-    "cos": Row(torch.cos, "x", lambda x, g: -g * np.sin(x)),
-    "sinh": Row(torch.sinh, "x", lambda x, g: g * np.cosh(x)),
-    "atan": Row(torch.atan, "x", lambda x, g: g / (1 + x**2)),
-    "log": Row(torch.log, "x", lambda x, g: g / x, positive=True),
-    "log1p": Row(torch.log1p, "x", lambda x, g: g / (1 + x), positive=True),
-    "erf": Row(torch.erf, "x", lambda x, g: 2 / np.sqrt(np.pi) * g * np.exp(-(x**2))),
+    "abs": Row(lambda x: torch.abs(x), "x", lambda x, g: g * np.sign(x)),
+    "sin": Row(lambda x: torch.sin(x), "x", lambda x, g: g * np.cos(x)),
+    "cos": Row(lambda x: torch.cos(x), "x", lambda x, g: -g * np.sin(x)),
+    "sinh": Row(lambda x: torch.sinh(x), "x", lambda x, g: g * np.cosh(x)),
+    "atan": Row(lambda x: torch.atan(x), "x", lambda x, g: g / (1 + x**2)),
+    "log": Row(lambda x: torch.log(x), "x", lambda x, g: g / x, positive=True),
+    "log1p": Row(lambda x: torch.log1p(x), "x", lambda x, g: g / (1 + x), positive=True),
+    "erf": Row(lambda x: torch.erf(x), "x", lambda x, g: 2 / np.sqrt(np.pi) * g * np.exp(-(x**2))),
     "clamp": Row(lambda x: x.clamp(-0.1, 1), "x", lambda x, g: g * (x > -0.1)),
     "leaky_relu": Row(lambda x: F.leaky_relu(x, 0.1), "x", lambda x, g: g * np.where(x > 0, 1, 0.1)),
-    "elu": Row(F.elu, "x", lambda x, g: g * np.where(x > 0, 1, np.exp(x))),
-    "softplus": Row(F.softplus, "x", lambda x, g: g * sigmoid(x)),
-    "silu": Row(F.silu, "x", lambda x, g: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
-    "softsign": Row(F.softsign, "x", lambda x, g: g / (1 + np.abs(x)) ** 2),
+    "elu": Row(lambda x: F.elu(x), "x", lambda x, g: g * np.where(x > 0, 1, np.exp(x))),
+    "softplus": Row(lambda x: F.softplus(x), "x", lambda x, g: g * sigmoid(x)),
+    "silu": Row(lambda x: F.silu(x), "x", lambda x, g: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+    "softsign": Row(lambda x: F.softsign(x), "x", lambda x, g: g / (1 + np.abs(x)) ** 2),
     "hardshrink": Row(lambda x: F.hardshrink(x, 0.1), "x", lambda x, g: g),
     # its result
-    "exp": Row(torch.exp, "y", lambda x, g: g * np.exp(x)),
-    "exp2": Row(torch.exp2, "y", lambda x, g: g * 2**x * np.log(2)),
-    "expm1": Row(torch.expm1, "y", lambda x, g: g * np.exp(x)),
-    "sigmoid": Row(torch.sigmoid, "y", lambda x, g: g * sigmoid(x) * sigmoid(-x)),
-    "tanh": Row(torch.tanh, "y", lambda x, g: g / np.cosh(x) ** 2),
-    "tan": Row(torch.tan, "y", lambda x, g: g / np.cos(x) ** 2),
-    "relu": Row(torch.relu, "y", lambda x, g: g * (x > 0)),
-    "sqrt": Row(torch.sqrt, "y", lambda x, g: g / (2 * np.sqrt(x)), positive=True),
-    "rsqrt": Row(torch.rsqrt, "y", lambda x, g: -g / (2 * x**1.5), positive=True),
-    "reciprocal": Row(torch.reciprocal, "y", lambda x, g: -g / x**2),
+    "exp": Row(lambda x: torch.exp(x), "y", lambda x, g: g * np.exp(x)),
+    "exp2": Row(lambda x: torch.exp2(x), "y", lambda x, g: g * 2**x * np.log(2)),
+    "expm1": Row(lambda x: torch.expm1(x), "y", lambda x, g: g * np.exp(x)),
+    "sigmoid": Row(lambda x: torch.sigmoid(x), "y", lambda x, g: g * sigmoid(x) * sigmoid(-x)),
+    "tanh": Row(lambda x: torch.tanh(x), "y", lambda x, g: g / np.cosh(x) ** 2),
+    "tan": Row(lambda x: torch.tan(x), "y", lambda x, g: g / np.cos(x) ** 2),
+    "relu": Row(lambda x: torch.relu(x), "y", lambda x, g: g * (x > 0)),
+    "sqrt": Row(lambda x: torch.sqrt(x), "y", lambda x, g: g / (2 * np.sqrt(x)), positive=True),
+    "rsqrt": Row(lambda x: torch.rsqrt(x), "y", lambda x, g: -g / (2 * x**1.5), positive=True),
+    "reciprocal": Row(lambda x: torch.reciprocal(x), "y", lambda x, g: -g / x**2),
     "softmax": Row(
         lambda x: F.softmax(x, 1),
         "y",
@@ -110,12 +110,23 @@ ROWS = {
         lambda x: F.log_softmax(x, 1), "y", lambda x, g: g - softmax(x) * g.sum(1, keepdims=True)
     ),
     # both
-    "prod": Row(torch.prod, "xy", lambda x, g: g * others_product(x)),
-    "norm": Row(torch.linalg.vector_norm, "xy", lambda x, g: g * x / np.sqrt((x**2).sum())),
+    "prod": Row(lambda x: torch.prod(x), "xy", lambda x, g: g * others_product(x)),
+    "norm": Row(lambda x: torch.linalg.vector_norm(x), "xy", lambda x, g: g * x / np.sqrt((x**2).sum())),
     "amax": Row(lambda x: x.amax(1), "xy", at_largest),
     "logsumexp": Row(lambda x: x.logsumexp(1), "xy", lambda x, g: g[:, None] * softmax(x)),
 }
 BY_ROW = pytest.mark.parametrize("name", ROWS)
+
+
+def backward_refused(y, gradient):
+    """Whether backward raised because of a write to what it needs."""
+    try:
+        y.backward(gradient)
+    except RuntimeError as error:
+        if REFUSED not in str(error):
+            raise
+        return True
+    return False
 
 
 def start(cell, rng, row):
@@ -143,7 +154,7 @@ def test_gradient_when_nothing_is_written(cell, rng, name):
     assert_gradient(cell, leaf, row, cotangent)
 
 
-@claim("inplace-saved-by-operation", "inplace-saved-refused-at-backward")
+@claim("inplace-saved-by-operation")
 @BY_ROW
 @pytest.mark.parametrize("written", ["x", "y"])
 def test_write_before_backward(cell, rng, name, written):
@@ -157,16 +168,14 @@ def test_write_before_backward(cell, rng, name, written):
         wanted = target * 3
     assert target.mul_(3) is target
     assert_same(target.detach(), wanted, what="what was written, which raised nothing")
+    assert backward_refused(y, cotangent) == (written in row.saves)
     if written in row.saves:
-        with pytest.raises(RuntimeError, match=REFUSED):
-            y.backward(cotangent)
         assert leaf.grad is None, "the refused backward left a gradient"
     else:
-        y.backward(cotangent)
         assert_gradient(cell, leaf, row, cotangent, factor=3 if written == "y" else 1)
 
 
-@claim("inplace-saved-by-operation")
+@claim("inplace-saved-seen-by-hooks")
 @BY_ROW
 def test_what_the_hooks_see_saved(cell, rng, name):
     row = ROWS[name]
@@ -183,7 +192,7 @@ def test_what_the_hooks_see_saved(cell, rng, name):
     assert seen == row.saves, f"{name} saved {seen or 'neither'}, expected {row.saves or 'neither'}"
 
 
-@claim("inplace-saved-by-operation")
+@claim("inplace-saved-seen-by-hooks")
 @pytest.mark.parametrize("attribute", ["_saved_self", "_saved_result"])
 def test_saved_attributes(cell, attribute):
     x = cell.tensor([0.5, 1.5], requires_grad=True).clone()
@@ -221,14 +230,11 @@ def test_write_beside_a_layer(cell, rng, name, written):
     x = leaf.clone()
     y = layer(x)
     (x if written == "x" else y).zero_()
+    assert backward_refused(y, torch.ones_like(y)) == (written in saves)
     if written in saves:
-        with pytest.raises(RuntimeError, match=REFUSED):
-            y.sum().backward()
-        assert all(parameter.grad is None for parameter in layer.parameters())
-    else:
-        y.sum().backward()
-        if written == "y":
-            assert_same(leaf.grad, torch.zeros_like(leaf), what="the gradient of a result that was zeroed")
+        assert leaf.grad is None
+    elif written == "y":
+        assert_same(leaf.grad, torch.zeros_like(leaf), what="the gradient of a result that was zeroed")
 
 
 @claim("inplace-saved-by-need")
@@ -241,13 +247,11 @@ def test_factor_saved_only_for_the_other(cell, operation, need):
     x = leaf.clone()
     y = function(x, weight)
     x.zero_()
+    assert backward_refused(y, torch.ones_like(y)) == weight.requires_grad
     if weight.requires_grad:
-        with pytest.raises(RuntimeError, match=REFUSED):
-            y.sum().backward()
         assert leaf.grad is None
         assert weight.grad is None
     else:
-        y.sum().backward()
         expected = {
             "mul": [[2.0, -1.0], [4.0, 3.0]],
             "matmul": [[1.0, 7.0], [1.0, 7.0]],

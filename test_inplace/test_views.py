@@ -67,7 +67,7 @@ def test_saved_view_is_noticed(cell):
 
 
 MULTIPLE = {
-    "unbind": torch.unbind,
+    "unbind": lambda x: torch.unbind(x),
     "iteration": list,
     "chunk": lambda x: torch.chunk(x, 2),
     "split": lambda x: torch.split(x, [1, 1]),
@@ -128,7 +128,7 @@ OVERLAPPING = {
     "add_": lambda x: x.add_(1),
     "mul_": lambda x: x.mul_(2),
     "copy_": lambda x: x.copy_(torch.ones_like(x)),
-    "relu_": torch.relu_,
+    "relu_": lambda x: torch.relu_(x),
 }
 
 
