@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch  # noqa: F401 - imported before a run inside a run can import it and take it away again
+import torch
 
 from selftests.toy import write_room
+
+# A run inside this process forgets what it imported, and PyTorch's compiler cannot be imported twice. These import it.
+torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
+torch.compile(torch.relu, backend="eager")
 
 INI = """
 [tool.pytest.ini_options]

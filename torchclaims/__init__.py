@@ -8,6 +8,7 @@ import pytest
 
 from torchclaims.faults import breaks
 
+__version__ = "0.1.0"
 __all__ = ["breaks", "claim"]
 
 claim = pytest.mark.claim

@@ -95,12 +95,19 @@ def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozen
 
 
 def _arrange_benchmarks(config: pytest.Config) -> None:
-    """``--benchmark-only`` runs the benchmarks, every other run leaves them out, without a word about workers."""
-    if config.getoption("benchmark_only", False):
-        if config.args_source is config.ArgsSource.TESTPATHS:
-            config.args[:] = [str(config.rootpath / "benchmarks")]
-    elif config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
-        config.option.benchmark_disable = True
+    """``--benchmark-only`` runs the benchmarks, alone; every other run leaves them out without a word."""
+    in_workers = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
+    if not config.getoption("benchmark_only", False):
+        if in_workers:
+            config.option.benchmark_disable = True
+        return
+    if config.args_source is config.ArgsSource.TESTPATHS:
+        config.args[:] = [str(config.rootpath / "benchmarks")]
+    if in_workers:
+        config.option.dist, config.option.numprocesses, config.option.tx = "no", 0, []
+        config.issue_config_time_warning(
+            pytest.PytestWarning("timing and parallel workers do not go together: the benchmarks run alone"), stacklevel=2
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -136,8 +136,11 @@ class Targets:
     memory_formats: tuple[str, ...] = ("contiguous",)
 
     def cells(self, claims: list[Claim]) -> list[tuple[Cell, str | None]]:
-        """The cells of a test that decides ``claims``, each with the reason why it does not apply, or None."""
-        stated = [dtype for dtype in DTYPES if all(dtype in one.dtypes for one in claims)]
+        """The cells of a test that decides ``claims``, each with the reason why it does not apply, or None.
+
+        A test without claims, such as a benchmark, runs in float32 unless asked otherwise.
+        """
+        stated = [dtype for dtype in DTYPES if all(dtype in one.dtypes for one in claims)] if claims else ["float32"]
         return [
             (
                 Cell(device, getattr(torch, dtype), mode, memory_format),

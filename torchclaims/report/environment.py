@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 
+from torchclaims import __version__
 from torchclaims.targets import Targets
 
 
 def describe(targets: Targets) -> dict[str, Any]:
     """The environment as plain values, for the header and for reports."""
     return {
-        "torchclaims": version("torchclaims"),
+        "torchclaims": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
