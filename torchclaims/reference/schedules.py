@@ -85,7 +85,8 @@ def through(epochs: Array, corners: Sequence[tuple[float, float]], curve: Curve 
     x, y = np.array(corners, dtype=np.float64).T
     right = np.clip(np.searchsorted(x, epochs), 1, len(x) - 1)
     left = right - 1
-    return y[left] + (y[right] - y[left]) * curve((epochs - x[left]) / (x[right] - x[left]))
+    path: Array = y[left] + (y[right] - y[left]) * curve((epochs - x[left]) / (x[right] - x[left]))
+    return path
 
 
 def plateau(

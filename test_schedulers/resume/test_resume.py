@@ -1,21 +1,18 @@
 """What a scheduler saves, and that training goes on from it as if it had never stopped."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.optim import lr_scheduler
 
+from test_schedulers.common import every, halve, make_optimizer, rates_of
 from torchclaims import claim
 from torchclaims.tolerance import assert_within, relative_bound
 
 STEPS = 9
-
-
-def halve(epoch):
-    return 0.5**epoch
 
 
 class Power:
@@ -26,15 +23,6 @@ class Power:
 
     def __call__(self, epoch):
         return self.base**epoch
-
-
-def make_optimizer(*rates):
-    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates or (0.1, 0.75)]
-    return torch.optim.SGD(groups, lr=1.0, momentum=0.9)
-
-
-def rates_of(optimizer):
-    return [group["lr"] for group in optimizer.param_groups]
 
 
 def step(optimizer, scheduler, epoch):
@@ -57,27 +45,26 @@ def both_at_once(optimizer):
     )
 
 
-SCHEDULERS = {
-    "StepLR": lambda optimizer: lr_scheduler.StepLR(optimizer, 2, 0.3),
-    "MultiStepLR": lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [3, 3, 5, 8], 0.3),
-    "ExponentialLR": lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.9),
-    "CosineAnnealingLR": lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 6, 0.01),
-    "LambdaLR": lambda optimizer: lr_scheduler.LambdaLR(optimizer, halve),
-    "ReduceLROnPlateau": lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, cooldown=1),
-    "MultiplicativeLR": lambda optimizer: lr_scheduler.MultiplicativeLR(optimizer, halve),
-    "ConstantLR": lambda optimizer: lr_scheduler.ConstantLR(optimizer, 0.3, 4),
-    "LinearLR": lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.3, total_iters=6),
-    "PolynomialLR": lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 7, 2.0),
-    "CosineAnnealingWarmRestarts": lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2, 2),
-    "OneCycleLR": lambda optimizer: lr_scheduler.OneCycleLR(optimizer, [0.5, 1.0], total_steps=STEPS + 1),
-    "SequentialLR": warm_up_then_decay,
-    "ChainedScheduler": both_at_once,
-}
-every_scheduler = pytest.mark.parametrize("make", SCHEDULERS.values(), ids=SCHEDULERS)
+ON_PLATEAU = partial(lr_scheduler.ReduceLROnPlateau, patience=0, cooldown=1)
+BY_EPOCH = [
+    partial(lr_scheduler.StepLR, step_size=2, gamma=0.3),
+    partial(lr_scheduler.MultiStepLR, milestones=[3, 3, 5, 8], gamma=0.3),
+    partial(lr_scheduler.ExponentialLR, gamma=0.9),
+    partial(lr_scheduler.CosineAnnealingLR, T_max=6, eta_min=0.01),
+    partial(lr_scheduler.LambdaLR, lr_lambda=halve),
+    partial(lr_scheduler.MultiplicativeLR, lr_lambda=halve),
+    partial(lr_scheduler.ConstantLR, factor=0.3, total_iters=4),
+    partial(lr_scheduler.LinearLR, start_factor=0.3, total_iters=6),
+    partial(lr_scheduler.PolynomialLR, total_iters=7, power=2.0),
+    partial(lr_scheduler.CosineAnnealingWarmRestarts, T_0=2, T_mult=2),
+    partial(lr_scheduler.OneCycleLR, max_lr=[0.5, 1.0], total_steps=STEPS + 1),
+    warm_up_then_decay,
+    both_at_once,
+]
 
 
 @claim("lr-resume")
-@every_scheduler
+@every(*BY_EPOCH, ON_PLATEAU)
 def test_resumed_run_equals_the_uninterrupted_one(make):
     """Stopped after each epoch in turn: saved, thrown away, built anew and loaded."""
     optimizer = make_optimizer()
@@ -100,29 +87,28 @@ def test_resumed_run_equals_the_uninterrupted_one(make):
 
 
 @claim("lr-resume")
-def test_loading_leaves_the_saved_state_as_it_was():
-    optimizer = make_optimizer()
-    for make in SCHEDULERS.values():
-        scheduler = make(optimizer)
-        saved = pickle.loads(pickle.dumps(scheduler.state_dict()))
-        scheduler.load_state_dict(saved)
-        assert saved == scheduler.state_dict()
+@every(*BY_EPOCH, ON_PLATEAU)
+def test_loading_leaves_the_saved_state_as_it_was(make):
+    scheduler = make(make_optimizer())
+    saved = pickle.loads(pickle.dumps(scheduler.state_dict()))
+    scheduler.load_state_dict(saved)
+    assert saved == scheduler.state_dict()
 
 
 @claim("lr-last-lr")
-@pytest.mark.parametrize("name", ["StepLR", "CosineAnnealingWarmRestarts", "SequentialLR", "ChainedScheduler"])
-def test_last_rates_are_loaded(name):
+@every(*BY_EPOCH)
+def test_last_rates_are_loaded(make):
     optimizer = make_optimizer()
-    scheduler = SCHEDULERS[name](optimizer)
+    scheduler = make(optimizer)
     for epoch in range(3):
         step(optimizer, scheduler, epoch)
-    resumed = SCHEDULERS[name](make_optimizer())
+    resumed = make(make_optimizer())
     resumed.load_state_dict(scheduler.state_dict())
     assert resumed.get_last_lr() == scheduler.get_last_lr() == rates_of(optimizer)
 
 
 @claim("lr-state-dict")
-@every_scheduler
+@every(*BY_EPOCH, ON_PLATEAU)
 def test_everything_but_the_optimizer_is_saved(make):
     scheduler = make(make_optimizer())
     assert set(scheduler.state_dict()) == set(vars(scheduler)) - {"optimizer"}
@@ -168,24 +154,21 @@ def checkpointed(rates, initial):
 
 # Epoch 5, where the second run begins, is none at which a rate changes by a jump.
 @claim("lr-last-epoch")
-@pytest.mark.parametrize(
-    ("kind", "arguments"),
-    [
-        (lr_scheduler.StepLR, (3, 0.5)),
-        (lr_scheduler.MultiStepLR, ([2, 6], 0.5)),
-        (lr_scheduler.CosineAnnealingLR, (10,)),
-        (lr_scheduler.LambdaLR, (halve,)),
-        (lr_scheduler.ConstantLR, (0.5, 7)),
-    ],
+@every(
+    partial(lr_scheduler.StepLR, step_size=3, gamma=0.5),
+    partial(lr_scheduler.MultiStepLR, milestones=[2, 6], gamma=0.5),
+    partial(lr_scheduler.CosineAnnealingLR, T_max=10),
+    partial(lr_scheduler.LambdaLR, lr_lambda=halve),
+    partial(lr_scheduler.ConstantLR, factor=0.5, total_iters=7),
 )
-def test_last_epoch_goes_on_from_there(kind, arguments):
+def test_last_epoch_goes_on_from_there(make):
     optimizer = make_optimizer()
     initial = rates_of(optimizer)
-    scheduler = kind(optimizer, *arguments)
+    scheduler = make(optimizer)
     whole = [step(optimizer, scheduler, epoch) for epoch in range(STEPS)][4:]
 
     optimizer = checkpointed(whole[0], initial)
-    scheduler = kind(optimizer, *arguments, last_epoch=4)
+    scheduler = make(optimizer, last_epoch=4)
     assert scheduler.last_epoch == 5
     assert scheduler.base_lrs == initial
     resumed = [rates_of(optimizer)] + [step(optimizer, scheduler, epoch) for epoch in range(5, STEPS)]
@@ -215,9 +198,9 @@ def test_resuming_without_initial_rates(last_epoch):
 @pytest.mark.parametrize(
     ("make", "overwritten"),
     [
-        (lambda optimizer: lr_scheduler.LambdaLR(optimizer, halve), [0.1, 0.75]),
-        (lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2), [0.1, 0.75]),
-        (lambda optimizer: lr_scheduler.ConstantLR(optimizer, 0.5), [0.001, 0.002]),
+        (partial(lr_scheduler.LambdaLR, lr_lambda=halve), [0.1, 0.75]),
+        (partial(lr_scheduler.CosineAnnealingWarmRestarts, T_0=2), [0.1, 0.75]),
+        (partial(lr_scheduler.ConstantLR, factor=0.5), [0.001, 0.002]),
     ],
     ids=["LambdaLR", "CosineAnnealingWarmRestarts", "ConstantLR"],
 )
