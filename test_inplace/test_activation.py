@@ -178,7 +178,7 @@ def test_negative_slope_out_of_place(cell):
 
 
 def life(tensor):
-    """Tells by ``alive`` whether the object is still there, without bringing it back as a weak reference may."""
+    """Tells by ``alive`` whether the object is there; unlike a weak reference it cannot bring it back."""
     finalizer = weakref.finalize(tensor, int)
     finalizer.atexit = False
     return finalizer
