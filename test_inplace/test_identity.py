@@ -127,6 +127,7 @@ def test_shape_in_place(cell, rng, name):
     )(to_numpy(x), *SHAPERS[name])
     assert getattr(x, name + "_")(*SHAPERS[name]) is x
     assert x.data_ptr() == memory
+    assert x._version == 1, f"{name}_ counted {x._version} versions"
     assert_same(x, cell.tensor(expected), what=f"{name}_")
 
 
