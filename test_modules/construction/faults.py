@@ -328,7 +328,7 @@ def several_ordered_dicts_are_joined(patch):
 
 
 def _adding(add):
-    """A maker of ``add_module`` and ``register_module`` that go through ``add(original, self, name, module)``."""
+    """What makes an ``add_module`` that goes through ``add(original, self, name, module)``."""
     return lambda original: lambda self, name, module: add(original, self, name, module)
 
 
