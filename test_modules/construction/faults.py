@@ -478,6 +478,21 @@ def replaced_outputs_are_lost(patch):
     patch(nn.Module, "register_forward_hook", broken)
 
 
+@breaks("seq-repeated-child")
+def children_run_once(patch):
+    """Sequential goes through children(), which yields a repeated child once."""
+
+    def broken(original):
+        def forward(self, x):
+            for module in self.children():
+                x = module(x)
+            return x
+
+        return forward
+
+    patch(nn.Sequential, "forward", broken)
+
+
 @breaks("seq-names")
 def names_start_at_one(patch):
     """Sequential numbers its children from one."""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from torchclaims import claim
@@ -80,6 +81,25 @@ def test_hooks_replace_what_goes_in_and_comes_out(cell, rng):
     assert_same(model(x), cell.place(alone)(entering), what="output")
     assert seen[0] is entering
     assert seen[1] is leaving
+
+
+@claim("seq-repeated-child")
+def test_child_at_two_places(cell, rng):
+    layer = nn.Linear(3, 3)
+    model = cell.place(nn.Sequential(layer, nn.Tanh(), layer))
+    uses = []
+    layer.register_forward_hook(lambda _, args, output: uses.append((*args, output)))
+    x = cell.tensor(rng.normal(size=(2, 3)))
+    output = model(x)
+    assert len(uses) == 2
+    first = F.linear(x, layer.weight, layer.bias)
+    second = F.linear(torch.tanh(first), layer.weight, layer.bias)
+    assert_same(uses[0][1], first, what="output of the first use")
+    assert_same(output, second, what="output of the second use")
+    assert len(model) == 3
+    assert list(model) == [layer, model[1], layer]
+    assert len(list(model.parameters())) == 2
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
 
 
 @claim("seq-index-slice")
