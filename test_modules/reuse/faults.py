@@ -269,7 +269,7 @@ def parameters_come_by_name(patch):
 
 
 @breaks("reuse-optimizer-once")
-def step_follows_the_number_of_uses(patch):
+def large_gradients_step_twice(patch):
     """SGD steps twice, on the moved value, where a gradient is large."""
 
     def broken(original):
