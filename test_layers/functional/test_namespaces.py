@@ -60,7 +60,6 @@ RENAMED = {
     "ZeroPad2d": "pad",
     "ReflectionPad2d": "pad",
     "BCELoss": "binary_cross_entropy",
-    "Upsample": "interpolate",
     "CrossEntropyLoss": "cross_entropy",
 }
 
