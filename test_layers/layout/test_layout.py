@@ -1,0 +1,117 @@
+"""Each layer on values that lie in memory in different ways, beside a plain copy; other rooms judge the values.
+
+The numbers are small and whole, and weights are too, so that all sums are exact in every dtype and in any order.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from torchclaims import claim
+from torchclaims.targets import to_numpy
+from torchclaims.tolerance import assert_within, gamma, unit_roundoff
+
+SHAPE = (2, 4, 6, 9)
+
+
+def transposed(x):
+    return x.transpose(2, 3).contiguous().transpose(2, 3)
+
+
+def channels_last(x):
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def batch_last(x):
+    return x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+
+
+def every_second_column(x):
+    wide = x.new_full((*x.shape[:-1], 2 * x.shape[-1]), float("nan"))
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def middle_of_a_storage(x):
+    around = x.new_full([size + 2 for size in x.shape], float("nan"))
+    around[1:-1, 1:-1, 1:-1, 1:-1] = x
+    return around[1:-1, 1:-1, 1:-1, 1:-1]
+
+
+def expanded_channels(x):
+    return x[:, :1].clone().expand(x.shape)
+
+
+def expanded_columns(x):
+    return x[..., :1].clone().expand(x.shape)
+
+
+LAYOUTS = (
+    transposed, channels_last, batch_last, every_second_column, middle_of_a_storage, expanded_channels, expanded_columns
+)  # fmt: skip
+layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=[layout.__name__ for layout in LAYOUTS])
+
+# A layer, and how many roundings its values and gradients, of size 4 at most, may see on the way.
+LAYERS = {
+    "Conv2d": (lambda: nn.Conv2d(4, 4, (3, 2), (1, 2), (1, 0), groups=2), 0),
+    "depthwise": (lambda: nn.Conv2d(4, 4, 3, groups=4), 0),
+    "Linear": (lambda: nn.Linear(9, 5), 0),
+    "MaxPool2d": (lambda: nn.MaxPool2d((2, 3), (1, 2)), 0),
+    "AvgPool2d": (lambda: nn.AvgPool2d((2, 4), (1, 2)), 0),
+    "ReLU": (nn.ReLU, 0),
+    "LeakyReLU": (lambda: nn.LeakyReLU(0.25), 0),
+    "Flatten": (nn.Flatten, 0),
+    "Sigmoid": (nn.Sigmoid, 12),
+    "Softmax": (lambda: nn.Softmax(1), 30),
+}
+layers = pytest.mark.parametrize(("make", "count"), LAYERS.values(), ids=LAYERS)
+
+
+def whole_numbers(rng, shape):
+    return rng.integers(-2, 3, size=shape).astype(float)
+
+
+def placed(cell, rng, make):
+    layer = cell.place(make())
+    for parameter in layer.parameters():
+        parameter.data.copy_(cell.tensor(whole_numbers(rng, tuple(parameter.shape))))
+    return layer
+
+
+def run(layer, x, grad):
+    """The output, and the gradients of input and parameters."""
+    x = x.detach().requires_grad_()
+    out = layer(x)
+    return [out.detach(), *torch.autograd.grad(out, [x, *layer.parameters()], grad)]
+
+
+def check(cell, seen, plain, count):
+    # Half-precision kernels round at most a few intermediate results to the cell's dtype.
+    working = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
+    bound = 4 * (gamma(2 * count, working) + gamma(min(count, 8), unit_roundoff(cell.dtype)))
+    for ours, theirs, what in zip(seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False):
+        assert_within(ours, to_numpy(theirs), bound, what=what, because=f"{count} roundings on either side")
+
+
+@claim("layout-of-inputs")
+@layers
+@layouts
+def test_input(cell, rng, make, count, layout):
+    layer, x = placed(cell, rng, make), layout(cell.tensor(whole_numbers(rng, SHAPE)))
+    grad = cell.tensor(whole_numbers(rng, tuple(layer(x).shape)))
+    check(cell, run(layer, x, grad), run(layer, x.clone(memory_format=torch.contiguous_format), grad), count)
+
+
+@claim("layout-of-gradients")
+@layers
+@pytest.mark.parametrize("layout", ["transposed", "expanded", "strided"])
+def test_gradient_of_the_output(cell, rng, make, count, layout):
+    layer, x = placed(cell, rng, make), cell.tensor(whole_numbers(rng, SHAPE))
+    shape = tuple(layer(x).shape)
+    grad = {
+        "transposed": lambda: cell.tensor(whole_numbers(rng, shape[::-1])).permute(*reversed(range(len(shape)))),
+        "expanded": lambda: cell.tensor([2.0]).expand(shape),
+        "strided": lambda: cell.tensor(whole_numbers(rng, (*shape[:-1], 3 * shape[-1])))[..., 1::3],
+    }[layout]()
+    assert not grad.is_contiguous()
+    check(cell, run(layer, x, grad), run(layer, x, grad.clone(memory_format=torch.contiguous_format)), count)
