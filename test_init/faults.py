@@ -169,6 +169,31 @@ def draws_are_used_twice(patch):
     patch(init, "kaiming_uniform_", then(repeat))
 
 
+@breaks("init-fresh-draws")
+def biases_come_in_pairs(patch):
+    """Every second bias of a convolution is that of the channel before."""
+    patch(
+        CONVOLUTION,
+        "reset_parameters",
+        then(lambda conv: conv.bias is not None and conv.bias[1::2].copy_(conv.bias[:-1:2])),
+    )
+
+
+@breaks("init-fresh-draws")
+def neighbours_are_correlated(patch):
+    """Tensor.normal_ gives neighbours a correlation of 0.14, and every element the right distribution."""
+
+    def broken(original):
+        def normal_(tensor, mean=0.0, std=1.0, **kwargs):
+            original(tensor, 0.0, std, **kwargs)
+            with torch.no_grad():
+                return tensor.copy_(0.98**0.5 * tensor + 0.02**0.5 * tensor.roll(1, -1)).add_(mean)
+
+        return normal_
+
+    patch(torch.Tensor, "normal_", broken)
+
+
 @breaks("init-seed")
 def the_seed_does_not_reach_biases(patch):
     """Values come from a generator that manual_seed does not seed."""
@@ -429,6 +454,26 @@ def every_column_loses_the_same_rows(patch):
             with torch.no_grad():
                 tensor.normal_(0, std)
                 tensor[torch.randperm(tensor.size(0))[: math.ceil(sparsity * tensor.size(0))]] = 0
+            return tensor
+
+        return sparse_
+
+    patch(init, "sparse_", broken)
+
+
+@breaks("init-sparse")
+def zeros_are_neighbours(patch):
+    """sparse_ draws where the zeros of a column begin; they follow each other."""
+
+    def broken(original):
+        def sparse_(tensor, sparsity, std=0.01):
+            rows, columns = tensor.shape
+            with torch.no_grad():
+                tensor.normal_(0, std)
+                for column in range(columns):
+                    first = torch.randint(rows, ()).item()
+                    places = torch.arange(first, first + math.ceil(sparsity * rows)) % rows
+                    tensor[places.to(tensor.device), column] = 0
             return tensor
 
         return sparse_

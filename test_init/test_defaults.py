@@ -80,20 +80,6 @@ def test_batch_norm(cell, name, again):
     assert norm.num_batches_tracked.item() == 0
 
 
-@claim("init-fresh-draws")
-@pytest.mark.parametrize(
-    ("name", "sizes"), [("Conv2d", (3, 200, (3, 3))), ("Linear", (50, 100))], ids=["Conv2d", "Linear"]
-)
-def test_layers_differ(cell, name, sizes):
-    layers = [make(cell, name, *sizes) for _ in range(2)]
-    values = np.concatenate([to_numpy(layer.weight).ravel() for layer in layers])
-    # Of 10,800 draws from 2**23 magnitudes or more about seven coincide.
-    assert len(np.unique(np.abs(values))) > 0.99 * len(values)
-    # A correlation of independent draws exceeds 6.1 standard deviations once in 1e9.
-    correlation = np.corrcoef(*np.split(values, 2))[0, 1]
-    assert abs(correlation) < 6.1 / math.sqrt(len(values) / 2), f"two layers are correlated: {correlation}"
-
-
 @claim("init-seed")
 def test_seed(cell):
     states = []

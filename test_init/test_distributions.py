@@ -200,6 +200,16 @@ def test_sparse_places(cell):
         assert_rate(row_is_zero(row), 0.25, what=f"row {row} is zero")
 
 
+@claim("init-sparse")
+@pytest.mark.parametrize("other", [1, 2], ids=["neighbours", "apart"])
+def test_sparse_places_are_any_two(cell, other):
+    def both_are_zero():
+        weight = fill("sparse_", blank(cell, 4, 200), sparsity=0.5)
+        return (weight[0] == 0) & (weight[other] == 0)
+
+    assert_rate(both_are_zero, 1 / 6, what=f"rows 0 and {other} are both zero")
+
+
 @claim("init-sparse-std")
 @pytest.mark.parametrize(("options", "std"), [({}, 0.01), ({"std": 0.5}, 0.5)], ids=["default", "std"])
 def test_sparse_values(cell, options, std):
