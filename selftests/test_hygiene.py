@@ -24,9 +24,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("statement", LEAKS)
 def test_a_leak_is_an_error_and_is_mended(pytester, run, statement):
-    pytester.makepyfile(
-        test_leak=f"import torch\ndef test_leaks():\n    {statement}\n\ndef test_after():\n    pass\n"
-    )
+    pytester.makepyfile(test_leak=f"import torch\ndef test_leaks():\n    {statement}\n\ndef test_after():\n    pass\n")
     before = hygiene.Snapshot.take()
     result = run("test_leak.py")
     result.assert_outcomes(passed=2, errors=1)

@@ -67,9 +67,7 @@ def test_unproven(run, toy_suite, faults, test, message, monkeypatch):
     result = run("--prove")
     assert result.ret == 1
     result.stdout.fnmatch_lines([f"*{message}"])
-    result.stdout.fnmatch_lines(
-        ["unproven: toy-relu-clips", "1 claims, 1 unproven; 1 faults in 1 proofs: 0 noticed*"]
-    )
+    result.stdout.fnmatch_lines(["unproven: toy-relu-clips", "1 claims, 1 unproven; 1 faults in 1 proofs: 0 noticed*"])
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -91,9 +89,7 @@ def test_each_claim_of_a_fault_must_be_broken(run, toy_suite):
     )
     result = run("--prove")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(
-        ["unproven: toy-relu-exists", "2 claims, 1 unproven; 1 faults in 2 proofs: 1 noticed*"]
-    )
+    result.stdout.fnmatch_lines(["unproven: toy-relu-exists", "2 claims, 1 unproven; 1 faults in 2 proofs: 1 noticed*"])
 
 
 def test_faults_that_cannot_be_imported(run, toy_suite):

@@ -101,10 +101,7 @@ def test_serial_and_parallel_agree(run, toy_suite):
         run("-n", workers, "--claims-json", "verdict.json")
         document = verdict(toy_suite / "verdict.json")
         documents.append(
-            [
-                (one["id"], one["state"], [(c["test"], c["outcome"]) for c in one["cells"]])
-                for one in document["claims"]
-            ]
+            [(one["id"], one["state"], [(c["test"], c["outcome"]) for c in one["cells"]]) for one in document["claims"]]
         )
     assert documents[0] == documents[1] == documents[2]
 

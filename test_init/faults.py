@@ -323,9 +323,7 @@ def capital_modes_are_fan_in(patch):
 
 
 def _trunc_normal(sample):
-    return lambda original: (
-        lambda tensor, mean=0.0, std=1.0, a=-2.0, b=2.0: sample(original, tensor, mean, std, a, b)
-    )
+    return lambda original: lambda tensor, mean=0.0, std=1.0, a=-2.0, b=2.0: sample(original, tensor, mean, std, a, b)
 
 
 @breaks("init-trunc-normal", "init-trunc-normal-default")
@@ -355,9 +353,7 @@ def truncation_counts_in_deviations(patch):
         init,
         "trunc_normal_",
         _trunc_normal(
-            lambda original, tensor, mean, std, a, b: original(
-                tensor, mean, std, mean + a * std, mean + b * std
-            )
+            lambda original, tensor, mean, std, a, b: original(tensor, mean, std, mean + a * std, mean + b * std)
         ),
     )
 
@@ -544,9 +540,7 @@ def dirac_centres_even_kernels_left(patch):
             with torch.no_grad():
                 even = [dim for dim in range(2, tensor.dim()) if tensor.size(dim) % 2 == 0]
                 return tensor.copy_(
-                    original(tensor, groups).roll([-1] * len(even), even)
-                    if even
-                    else original(tensor, groups)
+                    original(tensor, groups).roll([-1] * len(even), even) if even else original(tensor, groups)
                 )
 
         return dirac_
@@ -782,9 +776,7 @@ def one_normalisation_is_another(patch):
     patch(
         nn,
         "BatchNorm1d",
-        lambda original: type(
-            "BatchNorm1d", (nn.BatchNorm2d,), {"_check_input_dim": original._check_input_dim}
-        ),
+        lambda original: type("BatchNorm1d", (nn.BatchNorm2d,), {"_check_input_dim": original._check_input_dim}),
     )
 
 

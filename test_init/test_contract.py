@@ -90,9 +90,7 @@ def test_gain_errors(name, parameter, message):
 
 
 REFUSED = [
-    pytest.param(
-        name, shape, options, message, id=f"{name}-{len(shape)}d" + "".join(f"-{key}" for key in options)
-    )
+    pytest.param(name, shape, options, message, id=f"{name}-{len(shape)}d" + "".join(f"-{key}" for key in options))
     for name, shape, options, message in [
         *(
             (f"{family}_{kind}_", (5,), {}, "fewer than 2 dimensions")

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import nn
 
 from torchclaims import claim
-from torchclaims.chance import assert_follows
+from torchclaims.chance import assert_follows, uniform
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, unit_roundoff
 
@@ -29,7 +28,7 @@ def make(cell, name, *arguments, **options):
 
 def assert_symmetric_uniform(cell, draw, bound, *, what):
     """Asserts that ``draw()`` is uniform between -bound and bound, and never beyond."""
-    assert_follows(draw, stats.uniform(-bound, 2 * bound), what=what)
+    assert_follows(draw, uniform(-bound, bound), what=what)
     largest = np.abs(to_numpy(draw())).max()
     assert largest <= bound * (1 + 2 * unit_roundoff(cell.dtype)), f"{what}: {largest} is beyond {bound}"
 

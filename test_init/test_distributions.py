@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import nn
 
 from torchclaims import claim
-from torchclaims.chance import assert_follows, assert_rate
+from torchclaims.chance import assert_follows, assert_rate, normal, truncated_normal, uniform
 from torchclaims.targets import from_numpy, to_numpy
 from torchclaims.tolerance import assert_same, assert_within, gamma, unit_roundoff
 
@@ -43,19 +42,17 @@ def blank(cell, *shape):
     return cell.tensor(np.full(shape, 9.0))
 
 
-def uniform(bound):
-    return stats.uniform(-bound, 2 * bound)
+def uniform_within(bound):
+    return uniform(-bound, bound)
 
 
 @claim("init-uniform")
-@pytest.mark.parametrize(
-    ("options", "low", "high"), [({}, 0, 1), ({"a": -3, "b": 1}, -3, 1)], ids=["default", "a-b"]
-)
+@pytest.mark.parametrize(("options", "low", "high"), [({}, 0, 1), ({"a": -3, "b": 1}, -3, 1)], ids=["default", "a-b"])
 def test_uniform(cell, options, low, high):
     def draw():
         return fill("uniform_", blank(cell, 100, 200), **options)
 
-    assert_follows(draw, stats.uniform(low, high - low), what="uniform_")
+    assert_follows(draw, uniform(low, high), what="uniform_")
     values = to_numpy(draw())
     assert low <= values.min()
     assert values.max() <= high
@@ -66,9 +63,7 @@ def test_uniform(cell, options, low, high):
     ("options", "mean", "std"), [({}, 0, 1), ({"mean": 2, "std": 0.25}, 2, 0.25)], ids=["default", "mean-std"]
 )
 def test_normal(cell, options, mean, std):
-    assert_follows(
-        lambda: fill("normal_", blank(cell, 100, 200), **options), stats.norm(mean, std), what="normal_"
-    )
+    assert_follows(lambda: fill("normal_", blank(cell, 100, 200), **options), normal(mean, std), what="normal_")
 
 
 @claim("init-xavier-uniform")
@@ -78,7 +73,7 @@ def test_xavier_uniform(cell, shape, fans, gain):
     bound = gain * math.sqrt(6 / sum(fans))
     assert_follows(
         lambda: fill("xavier_uniform_", blank(cell, *shape), gain=gain),
-        uniform(bound),
+        uniform_within(bound),
         what="xavier_uniform_",
     )
 
@@ -90,7 +85,7 @@ def test_xavier_normal(cell, shape, fans, gain):
     std = gain * math.sqrt(2 / sum(fans))
     assert_follows(
         lambda: fill("xavier_normal_", blank(cell, *shape), gain=gain),
-        stats.norm(0, std),
+        normal(0, std),
         what="xavier_normal_",
     )
 
@@ -102,7 +97,7 @@ def test_kaiming_uniform(cell, options, weight, fan, squared_gain):
     bound = math.sqrt(3 * squared_gain / fans[fan])
     assert_follows(
         lambda: fill("kaiming_uniform_", blank(cell, *shape), **options),
-        uniform(bound),
+        uniform_within(bound),
         what="kaiming_uniform_",
     )
 
@@ -114,7 +109,7 @@ def test_kaiming_normal(cell, options, weight, fan, squared_gain):
     std = math.sqrt(squared_gain / fans[fan])
     assert_follows(
         lambda: fill("kaiming_normal_", blank(cell, *shape), **options),
-        stats.norm(0, std),
+        normal(0, std),
         what="kaiming_normal_",
     )
 
@@ -130,7 +125,7 @@ def test_trunc_normal(cell, mean, std, a, b):
     def draw():
         return fill("trunc_normal_", blank(cell, 100, 200), mean=mean, std=std, a=a, b=b)
 
-    expected = stats.truncnorm((a - mean) / std, (b - mean) / std, loc=mean, scale=std)
+    expected = truncated_normal(mean, std, a, b)
     assert_follows(draw, expected, what="trunc_normal_")
     values = to_numpy(draw())
     assert a <= values.min()
@@ -140,14 +135,12 @@ def test_trunc_normal(cell, mean, std, a, b):
 @claim("init-trunc-normal-default")
 def test_trunc_normal_default(cell):
     assert_follows(
-        lambda: fill("trunc_normal_", blank(cell, 100, 200)), stats.truncnorm(-2, 2), what="trunc_normal_"
+        lambda: fill("trunc_normal_", blank(cell, 100, 200)), truncated_normal(0, 1, -2, 2), what="trunc_normal_"
     )
 
 
 @claim("init-trunc-normal-warns")
-@pytest.mark.parametrize(
-    ("mean", "warns"), [(4.5, True), (-4.5, True), (3.5, False)], ids=["above", "below", "near"]
-)
+@pytest.mark.parametrize(("mean", "warns"), [(4.5, True), (-4.5, True), (3.5, False)], ids=["above", "below", "near"])
 def test_trunc_normal_warns(cell, mean, warns, recwarn):
     values = fill("trunc_normal_", blank(cell, 20), mean=mean)
     messages = [str(warning.message) for warning in recwarn if issubclass(warning.category, UserWarning)]
@@ -157,9 +150,7 @@ def test_trunc_normal_warns(cell, mean, warns, recwarn):
 
 @claim("init-orthogonal")
 @pytest.mark.parametrize("gain", [1, 1.5])
-@pytest.mark.parametrize(
-    "shape", [(5, 5), (4, 9), (9, 4), (3, 2, 2, 2)], ids=["square", "wide", "tall", "conv"]
-)
+@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (9, 4), (3, 2, 2, 2)], ids=["square", "wide", "tall", "conv"])
 def test_orthogonal(cell, shape, gain):
     weight = fill("orthogonal_", blank(cell, *shape), gain=gain)
     matrix = to_numpy(weight).reshape(shape[0], -1)
@@ -217,7 +208,7 @@ def test_sparse_values(cell, options, std):
         weight = fill("sparse_", blank(cell, 200, 50), sparsity=0.1, **options)
         return weight[weight != 0]
 
-    assert_follows(draw, stats.norm(0, std), what="what sparse_ leaves")
+    assert_follows(draw, normal(0, std), what="what sparse_ leaves")
 
 
 @claim("init-mode-case")

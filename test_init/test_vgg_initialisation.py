@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import nn
 
 from models.vgg import VGG, initialise
 from torchclaims import claim
-from torchclaims.chance import assert_follows
+from torchclaims.chance import assert_follows, normal
 from torchclaims.tolerance import assert_same
 
 # 160 * 16 * 9 weights in the last convolution, 128 * 160 in the first linear layer.
@@ -31,9 +30,7 @@ def redraw(net, module):
 def test_convolution(cell):
     net = narrow(cell)
     n = 3 * 3 * 160
-    assert_follows(
-        lambda: redraw(net, net.features.conv2), stats.norm(0, math.sqrt(2 / n)), what="conv weight"
-    )
+    assert_follows(lambda: redraw(net, net.features.conv2), normal(0, math.sqrt(2 / n)), what="conv weight")
 
 
 @claim("init-vgg-conv-kaiming")
@@ -78,7 +75,7 @@ def test_batch_norm_1d(cell):
 @claim("init-vgg-linear")
 def test_linear(cell):
     net = narrow(cell)
-    assert_follows(lambda: redraw(net, net.classifier.linear1), stats.norm(0, 0.01), what="linear weight")
+    assert_follows(lambda: redraw(net, net.classifier.linear1), normal(0, 0.01), what="linear weight")
 
 
 @claim("init-leaf-error")

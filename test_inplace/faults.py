@@ -122,9 +122,7 @@ def isub_binds_anew(patch):
 @breaks("inplace-augmented-assignment")
 def ifloordiv_truncates(patch):
     """x //= y rounds towards zero."""
-    patch(
-        torch.Tensor, "__ifloordiv__", lambda _: lambda self, other: self.div_(other, rounding_mode="trunc")
-    )
+    patch(torch.Tensor, "__ifloordiv__", lambda _: lambda self, other: self.div_(other, rounding_mode="trunc"))
 
 
 @breaks("inplace-augmented-assignment")
@@ -447,9 +445,7 @@ def cumsum_saves_its_input(patch):
     """cumsum saves an input that it does not need."""
 
     def broken(original):
-        saving = _saving(
-            lambda x: original(x, 1), lambda x, g: original(g.flip(1), 1).flip(1), lambda x, y: x
-        )
+        saving = _saving(lambda x: original(x, 1), lambda x, g: original(g.flip(1), 1).flip(1), lambda x, y: x)
         return lambda self, dim: saving(self)
 
     patch(torch.Tensor, "cumsum", broken)
@@ -489,9 +485,7 @@ def flatten_saves(patch):
     """flatten saves its input, and copies."""
 
     def broken(original, self, *dims):
-        return _saving(lambda x: original(x, *dims).clone(), lambda x, g: g.reshape(x.shape), lambda x, y: x)(
-            self
-        )
+        return _saving(lambda x: original(x, *dims).clone(), lambda x, g: g.reshape(x.shape), lambda x, y: x)(self)
 
     patch(torch.Tensor, "flatten", _with(broken))
 
@@ -522,11 +516,7 @@ def message_swaps_the_versions(patch):
         try:
             return original(*args, **kwargs)
         except RuntimeError as error:
-            words = (
-                str(error)
-                .replace("is at version", "was saved as")
-                .replace("expected version", "is at version")
-            )
+            words = str(error).replace("is at version", "was saved as").replace("expected version", "is at version")
             raise RuntimeError(words.replace("was saved as", "expected version")) from None
 
     patch(torch.Tensor, "backward", _with(broken))
@@ -535,9 +525,7 @@ def message_swaps_the_versions(patch):
 @breaks("inplace-data-unnoticed")
 def writes_through_data_do_not_arrive(patch):
     """.data is a copy."""
-    patch(
-        torch.Tensor, "data", lambda original: property(lambda self: self.detach().clone(), original.__set__)
-    )
+    patch(torch.Tensor, "data", lambda original: property(lambda self: self.detach().clone(), original.__set__))
 
 
 @breaks("inplace-between-backwards")

@@ -235,13 +235,9 @@ def test_batch_norms_output_dies_when_the_relu_has_run(cell, rng):
     seen = {}
     for inplace in (False, True):
         model = cell.place(conv_bn_relu([2, 3, 2], inplace=inplace))
-        model[1].register_forward_hook(
-            lambda _, args, output, key=inplace: seen.__setitem__(key, life(output))
-        )
+        model[1].register_forward_hook(lambda _, args, output, key=inplace: seen.__setitem__(key, life(output)))
         dead = []
-        model[3].register_forward_pre_hook(
-            lambda _, args, key=inplace, dead=dead: dead.append(not seen[key].alive)
-        )
+        model[3].register_forward_pre_hook(lambda _, args, key=inplace, dead=dead: dead.append(not seen[key].alive))
         model(cell.tensor(rng.normal(size=(2, 2, 4, 5))))
         assert dead == [not inplace], "in place it lives on as the ReLU's output; out of place it is freed"
 

@@ -122,9 +122,9 @@ SHAPERS = {
 def test_shape_in_place(cell, rng, name):
     x = cell.tensor(values(rng)[:, :1] if name == "squeeze" else values(rng))
     memory = x.data_ptr()
-    expected = getattr(
-        np, {"t": "transpose", "transpose": "swapaxes", "unsqueeze": "expand_dims"}.get(name, name)
-    )(to_numpy(x), *SHAPERS[name])
+    expected = getattr(np, {"t": "transpose", "transpose": "swapaxes", "unsqueeze": "expand_dims"}.get(name, name))(
+        to_numpy(x), *SHAPERS[name]
+    )
     assert getattr(x, name + "_")(*SHAPERS[name]) is x
     assert x.data_ptr() == memory
     assert x._version == 1, f"{name}_ counted {x._version} versions"

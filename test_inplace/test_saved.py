@@ -106,9 +106,7 @@ ROWS = {
         "y",
         lambda x, g: softmax(x) * (g - (softmax(x) * g).sum(1, keepdims=True)),
     ),
-    "log_softmax": Row(
-        lambda x: F.log_softmax(x, 1), "y", lambda x, g: g - softmax(x) * g.sum(1, keepdims=True)
-    ),
+    "log_softmax": Row(lambda x: F.log_softmax(x, 1), "y", lambda x, g: g - softmax(x) * g.sum(1, keepdims=True)),
     # both
     "prod": Row(lambda x: torch.prod(x), "xy", lambda x, g: g * others_product(x)),
     "norm": Row(lambda x: torch.linalg.vector_norm(x), "xy", lambda x, g: g * x / np.sqrt((x**2).sum())),

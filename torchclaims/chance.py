@@ -25,6 +25,30 @@ RATES_STATED: list[float] = []
 Draw = Callable[[], torch.Tensor]
 
 
+# SciPy's statistics take most of a second to import: only the tests that need them do.
+
+
+def normal(mean: float, std: float) -> Any:
+    """The normal distribution, as ``scipy.stats`` has it."""
+    from scipy import stats
+
+    return stats.norm(mean, std)
+
+
+def uniform(low: float, high: float) -> Any:
+    """The uniform distribution between ``low`` and ``high``, as ``scipy.stats`` has it."""
+    from scipy import stats
+
+    return stats.uniform(low, high - low)
+
+
+def truncated_normal(mean: float, std: float, low: float, high: float) -> Any:
+    """The normal distribution given that the value lies between ``low`` and ``high``, as ``scipy.stats`` has it."""
+    from scipy import stats
+
+    return stats.truncnorm((low - mean) / std, (high - mean) / std, loc=mean, scale=std)
+
+
 def assert_follows(draw: Draw, distribution: Any, *, what: str) -> None:
     """Asserts that the elements of ``draw()`` are independent draws from a continuous ``scipy.stats`` distribution.
 

@@ -25,9 +25,7 @@ def _set_deterministic(state: tuple[bool, bool]) -> None:
 
 
 def _set_flag(owner: Any, name: str) -> Setting:
-    return Setting(
-        f"{owner.__name__}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
-    )
+    return Setting(f"{owner.__name__}.{name}", lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
 
 
 SETTINGS = (

@@ -35,9 +35,7 @@ _TARGET_OPTIONS = ("device", "dtype", "mode", "memory_format", "device_spec")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options; README explains them."""
     group = parser.getgroup("torchclaims", "torchclaims: does your PyTorch do what PyTorch says?")
-    group.addoption(
-        "--claims", metavar="PATTERNS", help="decide only the claims that match, as in 'bn-momentum*,lr-*'"
-    )
+    group.addoption("--claims", metavar="PATTERNS", help="decide only the claims that match, as in 'bn-momentum*,lr-*'")
     group.addoption(
         "--list-claims", action="store_true", help="print the claims (those that --claims selects) and exit"
     )
@@ -106,7 +104,8 @@ def _arrange_benchmarks(config: pytest.Config) -> None:
     if in_workers:
         config.option.dist, config.option.numprocesses, config.option.tx = "no", 0, []
         config.issue_config_time_warning(
-            pytest.PytestWarning("timing and parallel workers do not go together: the benchmarks run alone"), stacklevel=2
+            pytest.PytestWarning("timing and parallel workers do not go together: the benchmarks run alone"),
+            stacklevel=2,
         )
 
 

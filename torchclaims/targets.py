@@ -225,9 +225,7 @@ def _device(name: str, available: list[str], worker: int) -> Device:
             f"--device: unknown {name!r}; choose from cpu, cuda, cuda:N, mps, all, or describe it with --device-spec"
         )
     if kind not in available:
-        raise TargetError(
-            f"--device: {name!r} was asked for, but this machine and PyTorch have {', '.join(available)}"
-        )
+        raise TargetError(f"--device: {name!r} was asked for, but this machine and PyTorch have {', '.join(available)}")
     if kind == "cpu":
         return Device("cpu", "cpu")
     if kind == "mps":

@@ -65,7 +65,9 @@ def gradient_at_the_kink(patch):
 @breaks("relu-gradient")
 def gradient_half_at_the_kink(patch):
     """The gradient at 0 is one half, as that of a maximum of two equals."""
-    altered_relu(patch, lambda original, x: torch.maximum(x, torch.zeros_like(x)) if x.is_floating_point() else original(x))
+    altered_relu(
+        patch, lambda original, x: torch.maximum(x, torch.zeros_like(x)) if x.is_floating_point() else original(x)
+    )
 
 
 @breaks("relu-gradient")
@@ -167,9 +169,7 @@ def slope_missing_in_the_gradient(patch):
 def rational_sigmoid(patch):
     """A cheap approximation by tanh in lower precision."""
     lower = {torch.float64: torch.float32, torch.float32: torch.bfloat16}
-    patch(
-        torch, "sigmoid", lambda original: lambda x: original(x.to(lower.get(x.dtype, x.dtype))).to(x.dtype)
-    )
+    patch(torch, "sigmoid", lambda original: lambda x: original(x.to(lower.get(x.dtype, x.dtype))).to(x.dtype))
 
 
 @breaks("sigmoid-formula")
@@ -222,7 +222,9 @@ def padded_to_a_vector(patch):
 
     def alter(original, x, dim):
         size = x.shape[dim]
-        filler = torch.zeros_like(x.narrow(dim, 0, 1).expand([-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)]))
+        filler = torch.zeros_like(
+            x.narrow(dim, 0, 1).expand([-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)])
+        )
         return original(torch.cat([x, filler], dim), dim).narrow(dim, 0, size)
 
     altered_softmax(patch, alter)

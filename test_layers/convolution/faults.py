@@ -122,8 +122,10 @@ def strided_pointwise_path(patch):
 
     def alter(dims, original, a):
         if set(a["weight"].shape[2:]) == {1} and not any(a["padding"]):
-            ends = [slice(step - 1 if size % step == 0 else 0, None, step)
-                    for step, size in zip(a["stride"], a["input"].shape[2:])]
+            ends = [
+                slice(step - 1 if size % step == 0 else 0, None, step)
+                for step, size in zip(a["stride"], a["input"].shape[2:])
+            ]
             a = {**a, "input": a["input"][(..., *ends)], "stride": (1,) * dims}
         return original(**a)
 
@@ -185,8 +187,9 @@ def weight_gradient_off_at_the_last_tap(patch):
         last = torch.zeros_like(a["weight"])
         last[..., -1] = 1
         weight = regraded(a["weight"], 1 - last)
-        return torch.cat([original(**{**a, "input": a["input"][:-1]}),
-                          original(**{**a, "input": a["input"][-1:], "weight": weight})])
+        return torch.cat(
+            [original(**{**a, "input": a["input"][:-1]}), original(**{**a, "input": a["input"][-1:], "weight": weight})]
+        )
 
     each_convolution(patch, alter)
 

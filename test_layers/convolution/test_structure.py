@@ -67,7 +67,12 @@ def test_what_is_not_a_number_stays_in_its_group(cell, rng):
     layer = cell.place(nn.Conv2d(4, 4, 2, groups=2))
     values = rng.normal(size=(1, 4, 3, 3))
     values[:, 1] = np.nan
-    assert to_numpy(torch.isnan(cell.run(layer)(cell.tensor(values)))).all((0, 2, 3)).tolist() == [True, True, False, False]
+    assert to_numpy(torch.isnan(cell.run(layer)(cell.tensor(values)))).all((0, 2, 3)).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 SAME = {

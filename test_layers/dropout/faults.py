@@ -121,7 +121,11 @@ def active_in_evaluation(patch):
 @breaks("dropout-eval")
 def planes_scaled_in_evaluation(patch):
     """In evaluation Dropout3d scales by 1 - p, as if it did not in training."""
-    altered(patch, lambda f, x, p, training, inplace: f(x, p, training, inplace) * (1 if training else 1 - p), ("dropout3d",))
+    altered(
+        patch,
+        lambda f, x, p, training, inplace: f(x, p, training, inplace) * (1 if training else 1 - p),
+        ("dropout3d",),
+    )
 
 
 @breaks("dropout-probability-refused")

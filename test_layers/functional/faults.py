@@ -351,5 +351,7 @@ def module_draws_twice(patch):
 def module_takes_another_epsilon(patch):
     """nn.LayerNorm takes the default eps whatever it was given."""
     altered_module(
-        patch, nn.LayerNorm, lambda original, self, x: nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias)
+        patch,
+        nn.LayerNorm,
+        lambda original, self, x: nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias),
     )

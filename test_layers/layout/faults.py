@@ -8,7 +8,11 @@ from torchclaims import breaks
 
 def misread(patch, name, misreading):
     """F.``name`` reads its input as ``misreading`` makes of it."""
-    patch(nn.functional, name, lambda original: lambda input, *args, **kwargs: original(misreading(input), *args, **kwargs))
+    patch(
+        nn.functional,
+        name,
+        lambda original: lambda input, *args, **kwargs: original(misreading(input), *args, **kwargs),
+    )
 
 
 @breaks("layout-of-inputs")
@@ -44,7 +48,9 @@ def linear_of_strided_rows(patch):
     """A linear layer reads strided rows as if their elements were neighbours."""
 
     def misreading(x):
-        return x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0) if x.stride(-1) == 2 else x
+        return (
+            x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0) if x.stride(-1) == 2 else x
+        )
 
     misread(patch, "linear", misreading)
 

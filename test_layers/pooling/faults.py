@@ -34,7 +34,13 @@ def each_average(patch, alter):
 
         def make(original, dims=dims):
             def avg_pool(
-                input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+                input,
+                kernel_size,
+                stride=None,
+                padding=0,
+                ceil_mode=False,
+                count_include_pad=True,
+                divisor_override=None,
             ):
                 stride = kernel_size if stride is None else stride
                 axes = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
@@ -337,16 +343,16 @@ def overhang_counts(patch):
 @breaks("avgpool-values", "avgpool-gradients")
 def divisor_override_ignored(patch):
     """divisor_override is ignored."""
-    each_average(patch, lambda dims, original, x, a: original(x, **{**a, **({"divisor_override": None} if dims > 1 else {})}))
+    each_average(
+        patch, lambda dims, original, x, a: original(x, **{**a, **({"divisor_override": None} if dims > 1 else {})})
+    )
 
 
 @breaks("avgpool-values")
 def mean_in_lower_precision(patch):
     """Means are taken in the next lower precision."""
     lower = {torch.float64: torch.float32, torch.float32: torch.bfloat16}
-    each_average(
-        patch, lambda dims, original, x, a: original(x.to(lower.get(x.dtype, x.dtype)).to(x.dtype), **a)
-    )
+    each_average(patch, lambda dims, original, x, a: original(x.to(lower.get(x.dtype, x.dtype)).to(x.dtype), **a))
 
 
 @breaks("avgpool-gradients")

@@ -108,7 +108,9 @@ def test_ties(cell, dims):
     x = cell.tensor(np.ones(shape), requires_grad=True)
     values, indices = pool(cell, arguments, return_indices=True)(x)
     places = to_numpy(indices)
-    starts = max_pool(-np.arange(np.prod(shape[2:])).reshape(1, 1, *shape[2:]).astype(float), windows_of(arguments)).places
+    starts = max_pool(
+        -np.arange(np.prod(shape[2:])).reshape(1, 1, *shape[2:]).astype(float), windows_of(arguments)
+    ).places
     within = np.unravel_index(places - starts, shape[2:])
     assert all(((0 <= offset) & (offset < 2)).all() for offset in within), "an index outside of its window"
     values.sum().backward()

@@ -31,7 +31,9 @@ def length(size, kernel, stride, padding, dilation, ceil_mode):
 @BOTH
 @pytest.mark.parametrize("dims", MAX)
 def test_output_shape(layers, dims):
-    along_an_axis = itertools.product((5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True))
+    along_an_axis = itertools.product(
+        (5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True)
+    )
     seen, expected = {}, {}
     axes = itertools.cycle(range(dims))
     for axis, (size, kernel, stride, padding, dilation, ceil_mode) in zip(axes, along_an_axis, strict=False):

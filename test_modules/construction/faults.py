@@ -392,9 +392,7 @@ def methods_may_be_hidden(patch):
 @breaks("build-name-rules")
 def attributes_may_be_hidden(patch):
     """add_module looks for attributes of the class only, not for those of the instance."""
-    patch(
-        nn.Module, "add_module", _lenient(lambda module, name: isinstance(name, str) and name in vars(module))
-    )
+    patch(nn.Module, "add_module", _lenient(lambda module, name: isinstance(name, str) and name in vars(module)))
 
 
 @breaks("build-name-rules")
@@ -574,9 +572,7 @@ def index_wraps_around(patch):
     """An index outside of the container wraps around."""
 
     def broken(original):
-        return lambda self, iterator, index: original(
-            self, iterator, index % len(self) if len(self) else index
-        )
+        return lambda self, iterator, index: original(self, iterator, index % len(self) if len(self) else index)
 
     patch(nn.Sequential, "_get_item_by_idx", broken)
 

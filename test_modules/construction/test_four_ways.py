@@ -15,8 +15,7 @@ from torchclaims.tolerance import assert_same
 
 PRINTED = {
     AttributesNet: "conv1 Conv2d, dense1 Linear, dense2 Linear",
-    SequentialNet: "conv Sequential, 0 Conv2d, 1 ReLU, 2 MaxPool2d, "
-    "dense Sequential, 0 Linear, 1 ReLU, 2 Linear",
+    SequentialNet: "conv Sequential, 0 Conv2d, 1 ReLU, 2 MaxPool2d, dense Sequential, 0 Linear, 1 ReLU, 2 Linear",
     AddModuleNet: "conv Sequential, conv1 Conv2d, relu1 ReLU, pool1 MaxPool2d, "
     "dense Sequential, dense1 Linear, relu2 ReLU, dense2 Linear",
     OrderedDictNet: "conv Sequential, conv1 Conv2d, relu1 ReLU, pool MaxPool2d, "

@@ -47,9 +47,9 @@ def test_numbers_are_strings_and_positions():
     assert [name for name, _ in container.named_parameters()][-1] == "3.1.bias"
     assert getattr(container, "2") is container.get_submodule("2") is layers[2]
     container.append(layers[0]).insert(1, nn.Tanh())
-    assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][
-        1:
-    ] == list("012345")
+    assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][1:] == list(
+        "012345"
+    )
     assert container[1].__class__ is nn.Tanh
     assert container[2] is layers[1]
     assert getattr(container, "5") is layers[0]
@@ -61,11 +61,7 @@ def test_given_names_are_kept():
     container = nn.Sequential()
     for name, layer in layers:
         container.add_module(name, layer)
-    assert (
-        list(container.named_children())
-        == list(nn.Sequential(OrderedDict(layers)).named_children())
-        == layers
-    )
+    assert list(container.named_children()) == list(nn.Sequential(OrderedDict(layers)).named_children()) == layers
 
 
 @claim("build-add-module-names")
@@ -123,13 +119,8 @@ def test_named_ways_load_each_other(cell, rng, source, target):
 
 @claim("build-named-ways-interchange")
 def test_pool_names_differ_and_do_not_matter():
-    kinds = [
-        [(name, type(one)) for name, one in way().conv.named_children()]
-        for way in (AddModuleNet, OrderedDictNet)
-    ]
-    assert (
-        [kind for _, kind in kinds[0]] == [kind for _, kind in kinds[1]] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
-    )
+    kinds = [[(name, type(one)) for name, one in way().conv.named_children()] for way in (AddModuleNet, OrderedDictNet)]
+    assert [kind for _, kind in kinds[0]] == [kind for _, kind in kinds[1]] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
     assert (kinds[0][2][0], kinds[1][2][0]) == ("pool1", "pool")
 
 

@@ -48,9 +48,7 @@ def test_each_child_gets_the_object_that_the_one_before_gave(cell, rng):
     calls = []
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda _, args, name=name: calls.append((f"{name} takes", *args)))
-        module.register_forward_hook(
-            lambda _, args, output, name=name: calls.append((f"{name} gives", output))
-        )
+        module.register_forward_hook(lambda _, args, output, name=name: calls.append((f"{name} gives", output)))
     x = cell.tensor(rng.normal(size=(2, 3)))
     output = model(x)
     assert [event for event, _ in calls] == [

@@ -16,9 +16,7 @@ from torchclaims.tolerance import assert_same
 CONVOLUTIONS = {
     "all nine": (
         (4, 6, (3, 5), (2, 1), (1, 2), (1, 3), 2, False, "circular"),
-        dict(
-            in_channels=4, out_channels=6, kernel_size=(3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 3)
-        )
+        dict(in_channels=4, out_channels=6, kernel_size=(3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 3))
         | dict(groups=2, bias=False, padding_mode="circular"),
     ),
     "article": ((16, 32, 3, 1, 1), dict(in_channels=16, out_channels=32, kernel_size=3, stride=1, padding=1)),
@@ -47,9 +45,7 @@ def assert_refused(model, x, match):
 def test_layer_that_gives_more_channels_than_it_takes(cell, rng):
     model = cell.place(ReuseCnn(("conv3",), width=2))
     assert (model.conv3[0].in_channels, model.conv3[0].out_channels) == (4, 8)
-    assert_refused(
-        model, cell.tensor(rng.normal(size=(2, 3, 64, 64))), "expected .*4 channels.*got 8 channels"
-    )
+    assert_refused(model, cell.tensor(rng.normal(size=(2, 3, 64, 64))), "expected .*4 channels.*got 8 channels")
 
 
 @claim("reuse-channels-match")
@@ -127,9 +123,7 @@ def test_pooling_windows(cell, rng, arguments, kernel, stride):
 def test_other_sizes_are_refused(cell, rng, size):
     model = cell.place(ReuseCnn(TWICE, width=1).eval())
     in_features = 4 * (size // 8) ** 2
-    assert_refused(
-        model, cell.tensor(rng.normal(size=(2, 3, size, size))), f"shapes .*2x{in_features} and 256x6"
-    )
+    assert_refused(model, cell.tensor(rng.normal(size=(2, 3, size, size))), f"shapes .*2x{in_features} and 256x6")
 
 
 @claim("reuse-linear-fixes-size")

@@ -57,9 +57,7 @@ def test_output_is_that_of_two_applications(cell, rng):
     once, once_bound = product(cell, to_numpy(x), weight)
     twice, bound = product(cell, once, weight, once_bound)
     seen = cell.run(model)(x)
-    assert_within(
-        seen, twice, bound, what="layer(layer(x))", because="two sums of 5 products, one after the other"
-    )
+    assert_within(seen, twice, bound, what="layer(layer(x))", because="two sums of 5 products, one after the other")
     assert (np.abs(to_numpy(seen) - once) > once_bound).any(), "this is what one application gives"
 
 
@@ -100,9 +98,7 @@ def test_hooks_see_each_use(cell, rng, path):
         assert [name for name, *_ in before] == [name for name, *_ in uses] == list(path)
         assert len(convolutions) == len(path)
         value = model.features(x)
-        for (name, entering, leaving), (_, announced), reached in zip(
-            uses, before, convolutions, strict=True
-        ):
+        for (name, entering, leaving), (_, announced), reached in zip(uses, before, convolutions, strict=True):
             assert entering is announced is reached
             assert_same(entering, value, what=f"what {name} took")
             value = apply_block(model.get_submodule(name), value)

@@ -43,9 +43,7 @@ def test_step_moves_each_parameter_once(cell, rng, network):
     for parameter, (value, grad) in zip(held, before, strict=True):
         expected = value - 0.5 * grad
         bound = roundings(cell, 2, abs(value) + abs(grad))
-        assert_within(
-            parameter, expected, bound, what="parameter after a step", because="a product and a difference"
-        )
+        assert_within(parameter, expected, bound, what="parameter after a step", because="a product and a difference")
 
 
 @claim("reuse-alias-parameters-once")

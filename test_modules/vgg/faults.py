@@ -174,9 +174,7 @@ def training_uses_running_statistics(patch):
 
     def broken(original):
         def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, *rest):
-            return original(
-                input, running_mean, running_var, weight, bias, training and running_mean is None, *rest
-            )
+            return original(input, running_mean, running_var, weight, bias, training and running_mean is None, *rest)
 
         return batch_norm
 
@@ -287,9 +285,7 @@ def max_pooling_rounds_up(patch):
     """Max-pooling rounds the size of its output up."""
 
     def broken(original):
-        def max_pool2d(
-            input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-        ):
+        def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
             return original(input, kernel_size, stride, padding, dilation, True, return_indices)
 
         return max_pool2d
@@ -417,8 +413,6 @@ def small_images_are_not_averaged(patch):
     """An average over more than there is gives its input back."""
 
     def broken(original):
-        return lambda input, size, *rest: (
-            original(input, size, *rest) if min(input.shape[2:]) >= size else input
-        )
+        return lambda input, size, *rest: original(input, size, *rest) if min(input.shape[2:]) >= size else input
 
     patch(functional, "avg_pool2d", broken)

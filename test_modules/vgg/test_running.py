@@ -59,9 +59,7 @@ def test_average_is_over_the_first_square(cell, rng, size):
     expected = square.mean((2, 3), keepdims=True)
     magnitude = np.abs(square).mean((2, 3), keepdims=True)
     average = nn.AvgPool2d(2)(x)
-    assert_within(
-        average, expected, sum_bound(cell, 4, magnitude, expected), what="average", because="4 terms"
-    )
+    assert_within(average, expected, sum_bound(cell, 4, magnitude, expected), what="average", because="4 terms")
 
 
 @claim("vgg-view-shape")

@@ -41,9 +41,7 @@ def test_printed():
     for seen_line, printed_line in zip(seen, PRINTED, strict=True):
         (head, arguments), (printed_head, printed_arguments) = parts(seen_line), parts(printed_line)
         assert head == printed_head
-        assert [argument for argument in arguments if argument in printed_arguments] == printed_arguments, (
-            head
-        )
+        assert [argument for argument in arguments if argument in printed_arguments] == printed_arguments, head
         added = {keyword(argument) for argument in arguments if argument not in printed_arguments}
         assert added <= {"bias"}, head
         assert not added or "BatchNorm" in head, head
@@ -121,9 +119,7 @@ def places(kind):
 def test_relu_table():
     relus = places(nn.ReLU)
     assert relus == [2, 5, 9, 12, 16, 19, 22, 26, 29, 32, 36, 39, 42]
-    assert (
-        [index for index in TUTORIAL_RELUS if index not in relus] == places(nn.MaxPool2d) == [6, 13, 23, 33]
-    )
+    assert [index for index in TUTORIAL_RELUS if index not in relus] == places(nn.MaxPool2d) == [6, 13, 23, 33]
     features = build().features
     assert all(isinstance(features[index], nn.ReLU) for index in relus)
 

@@ -107,9 +107,7 @@ def test_linear(start, end, total):
     smallest = min(start, start + (end - start) * (total - 1) / total)
     bound = relative_bound(np.full_like(expected, BASE.max()), 8 * 13) / smallest
     rates = trace(lr_scheduler.LinearLR(make_optimizer(), start, end, total), 12)
-    assert_within(
-        rates, expected, bound, what="rate", because="8 roundings a step, on a factor of the smallest's size"
-    )
+    assert_within(rates, expected, bound, what="rate", because="8 roundings a step, on a factor of the smallest's size")
 
 
 @claim("lr-linear")

@@ -24,9 +24,7 @@ def batch_statistics(x: Array) -> BatchStatistics:
     count = per_channel.shape[1]
     mean = per_channel.sum(1) / count
     squares = ((per_channel - mean[:, None]) ** 2).sum(1)
-    return BatchStatistics(
-        mean, squares / count, squares / (count - 1) if count > 1 else np.full_like(squares, np.nan)
-    )
+    return BatchStatistics(mean, squares / count, squares / (count - 1) if count > 1 else np.full_like(squares, np.nan))
 
 
 def normalise(x: Array, mean: Array, variance: Array, eps: float, weight: Array | None, bias: Array | None) -> Array:

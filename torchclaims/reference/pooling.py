@@ -31,9 +31,7 @@ def max_pool_backward(grad: Array, places: Array, sizes: tuple[int, ...]) -> Arr
     """The gradient of each maximum goes to its place; windows that share a maximum add up."""
     planes = grad.shape[: grad.ndim - len(sizes)]
     rows = np.zeros((int(np.prod(planes)), int(np.prod(sizes))))
-    for row, numbers, values in zip(
-        rows, places.reshape(len(rows), -1), grad.reshape(len(rows), -1), strict=True
-    ):
+    for row, numbers, values in zip(rows, places.reshape(len(rows), -1), grad.reshape(len(rows), -1), strict=True):
         np.add.at(row, numbers, values)
     return rows.reshape(*planes, *sizes)
 

@@ -145,9 +145,7 @@ class Reporter:
         """The last lines: claims counted."""
         if self.verdict.selected and not self.config.option.collectonly:
             terminalreporter.section("claims")
-            self._summarise_proofs(terminalreporter) if self.config.option.prove else self._summarise(
-                terminalreporter
-            )
+            self._summarise_proofs(terminalreporter) if self.config.option.prove else self._summarise(terminalreporter)
         if self.report_error:
             terminalreporter.write_line(f"ERROR: {self.report_error}", red=True)
         elif self.json_path is not None:

@@ -124,9 +124,7 @@ def check_writable(option: str, path: Path) -> None:
         if path.exists():
             path.open("ab").close()
     except OSError as error:
-        raise ReportError(
-            f"{option}: cannot write {path}: {error.strerror}; name a file that you may write"
-        ) from None
+        raise ReportError(f"{option}: cannot write {path}: {error.strerror}; name a file that you may write") from None
 
 
 def write_json(option: str, path: Path, document: dict[str, Any]) -> None:
