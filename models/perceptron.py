@@ -19,7 +19,7 @@ class Linear(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Two :class:`Linear` layers with a sigmoid between them; every output is called ``x``, as the article advises."""
+    """Two :class:`Linear` layers, a sigmoid between them; every output is called ``x``."""
 
     def __init__(self, in_features: int, hidden_features: int, out_features: int) -> None:
         nn.Module.__init__(self)

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 class BasicBlock(nn.Module):
-    """``relu(x + branch(x))``; both convolutions take ``stride``, so only stride 1 keeps the shape of ``x``."""
+    """``relu(x + branch(x))``; both convolutions take ``stride``: only 1 keeps the shape of ``x``."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ def search_stops_below_the_second_level(patch):
         def convert(self, fn, *args):
             for child in self.children():
                 for tensors in (child._parameters, child._buffers):
-                    for tensor in filter(None.__ne__, tensors.values()):
+                    for tensor in tensors.values():
                         tensor.data = fn(tensor.data)
             return self
 
@@ -117,7 +117,11 @@ def printing_does_not_tell_parameters(patch):
 @breaks("module-iterators")
 def named_parameters_is_a_list(patch):
     """named_parameters collects a list."""
-    patch(nn.Module, "named_parameters", lambda original: lambda self, *args, **kwargs: [*original(self, *args, **kwargs)])
+    patch(
+        nn.Module,
+        "named_parameters",
+        lambda original: lambda self, *args, **kwargs: [*original(self, *args, **kwargs)],
+    )
 
 
 @breaks("module-iterators", "named-dotted", "module-nests")
@@ -191,7 +195,11 @@ def call_does_without_hooks(patch):
 
     def lenient(original):
         def __call__(self, *args, **kwargs):
-            return original(self, *args, **kwargs) if "_forward_hooks" in self.__dict__ else self.forward(*args, **kwargs)
+            return (
+                original(self, *args, **kwargs)
+                if "_forward_hooks" in self.__dict__
+                else self.forward(*args, **kwargs)
+            )
 
         return __call__
 
@@ -204,7 +212,11 @@ def plain_tensors_need_the_constructor(patch):
 
     def strict(original):
         def __setattr__(self, name, value):
-            if "_parameters" in self.__dict__ or not isinstance(value, torch.Tensor) or isinstance(value, nn.Parameter):
+            if (
+                "_parameters" in self.__dict__
+                or not isinstance(value, torch.Tensor)
+                or isinstance(value, nn.Parameter)
+            ):
                 original(self, name, value)
 
         return __setattr__
@@ -249,13 +261,17 @@ def constructor_calls_the_next_class(patch):
 
 @breaks("module-must-inherit", "module-plain-container-invisible")
 def plain_objects_are_searched(patch):
-    """named_parameters also finds the Parameters in plain attributes, in their items and their own attributes."""
+    """named_parameters also finds Parameters in plain attributes: in their items and their own attributes."""
 
     def searching(original):
         def named_parameters(self, *args, **kwargs):
             yield from original(self, *args, **kwargs)
             for name, value in vars(self).items():
-                items = dict(enumerate(value)) if isinstance(value, (list, tuple)) else getattr(value, "__dict__", {})
+                items = (
+                    dict(enumerate(value))
+                    if isinstance(value, (list, tuple))
+                    else getattr(value, "__dict__", {})
+                )
                 for key, item in items.items():
                     if isinstance(item, nn.Parameter):
                         yield f"{name}.{key}", item
@@ -322,7 +338,11 @@ def learnable_tensors_are_registered(patch):
 @breaks("module-number-is-no-param")
 def numbers_are_registered(patch):
     """A float becomes a Parameter by its assignment."""
-    patch(nn.Module, "__setattr__", _registering(lambda self, name, value: type(value) is float and name.islower()))
+    patch(
+        nn.Module,
+        "__setattr__",
+        _registering(lambda self, name, value: type(value) is float and name.islower()),
+    )
 
 
 @breaks("module-attr-registers-param", "module-attr-kind-switch")
@@ -403,7 +423,9 @@ def parameter_list_copies(patch):
 
     def copying(original):
         def extend(self, values):
-            return original(self, [value.clone() if type(value) is torch.Tensor else value for value in values])
+            return original(
+                self, [value.clone() if type(value) is torch.Tensor else value for value in values]
+            )
 
         return extend
 
@@ -413,7 +435,15 @@ def parameter_list_copies(patch):
 @breaks("lazy-materialise")
 def lazy_module_stays_lazy(patch):
     """After its first call a lazy module keeps its class."""
-    patch(nn.LazyLinear, "cls_to_become", lambda original: nn.LazyLinear)
+
+    def staying(original):
+        def infer(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            self.__class__ = nn.LazyLinear
+
+        return infer
+
+    patch(nn.LazyLinear, "_infer_parameters", staying)
 
 
 @breaks("lazy-materialise")
@@ -557,7 +587,7 @@ def functions_are_taken_for_children(patch):
 
 @breaks("module-assign-nonmodule-to-child")
 def none_unregisters_a_child(patch):
-    """None assigned to a child's name takes the name out; what follows is a plain attribute until it is a Module."""
+    """None assigned to a child's name is passed over."""
 
     def unregistering(original):
         def __setattr__(self, name, value):
@@ -595,7 +625,9 @@ def nonleaf_is_detached(patch):
 
     def detaching(original):
         def register_parameter(self, name, param):
-            original(self, name, nn.Parameter(param.detach()) if param is not None and param.grad_fn else param)
+            original(
+                self, name, nn.Parameter(param.detach()) if param is not None and param.grad_fn else param
+            )
 
         return register_parameter
 
@@ -605,7 +637,9 @@ def nonleaf_is_detached(patch):
 def _converting(kinds, convert):
     def make(original):
         def register(self, name, value=None, *args, **kwargs):
-            return original(self, name, convert(value) if isinstance(value, kinds) else value, *args, **kwargs)
+            return original(
+                self, name, convert(value) if isinstance(value, kinds) else value, *args, **kwargs
+            )
 
         return register
 
@@ -636,7 +670,9 @@ def _lenient_about(names):
         def register(self, name, value, *args, **kwargs):
             if name in names:
                 self.__dict__.pop(name, None)
-                table = {nn.Parameter: self._parameters, torch.Tensor: self._buffers}.get(type(value), self._modules)
+                table = {nn.Parameter: self._parameters, torch.Tensor: self._buffers}.get(
+                    type(value), self._modules
+                )
                 table[name] = value
             else:
                 original(self, name, value, *args, **kwargs)
@@ -1005,7 +1041,8 @@ def nonstrict_loading_broadcasts(patch):
             if not strict:
                 shapes = {name: value.shape for name, value in self.state_dict().items()}
                 state_dict = {
-                    name: value.expand(shapes[name]) if name in shapes else value for name, value in state_dict.items()
+                    name: value.expand(shapes[name]) if name in shapes else value
+                    for name, value in state_dict.items()
                 }
             return original(self, state_dict, strict, **kwargs)
 

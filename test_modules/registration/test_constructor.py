@@ -32,9 +32,10 @@ def test_registration_needs_the_constructor(kind, cell):
 
 @claim("module-init-needed")
 def test_plain_attributes_do_not_need_it(cell):
-    module = Unconstructed()
-    module.number, module.tensor = 1, cell.tensor([1.0])
-    assert vars(module) == {"number": 1, "tensor": module.tensor}
+    module, tensor = Unconstructed(), cell.tensor([1.0])
+    module.number, module.tensor = 1, tensor
+    assert list(vars(module)) == ["number", "tensor"]
+    assert (module.number, module.tensor is tensor) == (1, True)
 
 
 @claim("module-init-needed")

@@ -50,7 +50,7 @@ def test_integers_have_no_gradient(dtype, cell):
 
 @claim("param-shares-storage")
 def test_storage_and_leaf(cell):
-    data = cell.tensor([[1.0, 2.0, 3.0]])
+    data = cell.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     nonleaf = cell.tensor([1.0, 2.0], requires_grad=True) * 2
     for source in (data, data.t(), nonleaf):
         parameter = nn.Parameter(source)
@@ -58,7 +58,7 @@ def test_storage_and_leaf(cell):
         assert (parameter.is_leaf, parameter.grad_fn) == (True, None)
     with torch.no_grad():
         nn.Parameter(data).fill_(7)
-    assert data.tolist() == [[7, 7, 7]]
+    assert data.tolist() == [[7, 7, 7]] * 2
     assert (data.requires_grad, nonleaf.is_leaf) == (False, False)
 
 
