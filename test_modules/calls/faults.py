@@ -129,33 +129,30 @@ def a_function_passes_the_gradient_through(patch):
 
     def passing(original):
         def backward(ctx, grad):
-            return tuple(torch.zeros_like(one) for one in ctx.saved_tensors) + (None,)
+            return (*(torch.zeros_like(one) for one in ctx.saved_tensors), None)
 
         return backward
 
     patch(torch.autograd.Function, "backward", passing)
 
 
+def _leaves(output):
+    """The leaves that ``output`` depends on."""
+    nodes = [output.grad_fn]
+    for node in nodes:
+        nodes += [following for following, _ in node.next_functions if following and following not in nodes]
+    return [node.variable for node in nodes if hasattr(node, "variable")]
+
+
 @breaks("grad-accumulate", "saved-freed")
-def third_gradient_replaces_the_sum(patch):
-    """A backward that follows another replaces the gradients of weights instead of adding."""
+def gradient_replaces_the_one_before(patch):
+    """backward replaces the gradients that are there."""
 
     def replacing(original):
         def backward(self, *args, **kwargs):
-            leaves, todo = set(), [self.grad_fn]
-            while todo:
-                node = todo.pop()
-                leaves.update([node.variable] if hasattr(node, "variable") else [])
-                todo += [following for following, _ in node.next_functions if following is not None]
-            grads = {leaf: leaf.grad for leaf in leaves}
-            for leaf in leaves:
+            for leaf in _leaves(self):
                 leaf.grad = None
-            try:
-                original(self, *args, **kwargs)
-            except RuntimeError:
-                for leaf, grad in grads.items():
-                    leaf.grad = grad
-                raise
+            original(self, *args, **kwargs)
 
         return backward
 
@@ -164,15 +161,13 @@ def third_gradient_replaces_the_sum(patch):
 
 @breaks("grad-accumulate")
 def gradients_are_added_in_a_new_tensor(patch):
-    """Adding to a gradient makes a new tensor and leaves the old one as it was."""
+    """Adding to a gradient makes a new tensor, and one that was handed out stays as it was."""
 
     def renewing(original):
         def backward(self, *args, **kwargs):
+            for leaf in _leaves(self):
+                leaf.grad = None if leaf.grad is None else leaf.grad.clone()
             original(self, *args, **kwargs)
-            for following, _ in self.grad_fn.next_functions[0][0].next_functions:
-                for leaf, _ in [(following, 0), *following.next_functions]:
-                    if hasattr(leaf, "variable") and leaf.variable.grad is not None:
-                        leaf.variable.grad = leaf.variable.grad.clone()
 
         return backward
 
@@ -181,7 +176,7 @@ def gradients_are_added_in_a_new_tensor(patch):
 
 @breaks("graph-recreated", "mode-eval-not-nograd")
 def outputs_are_kept_for_the_same_input(patch):
-    """A module called again with the tensor it saw last returns its last output; evaluation records nothing."""
+    """A module called again with the same tensor returns its last output; evaluation records nothing."""
 
     def remembering(original):
         def __call__(self, x, *args, **kwargs):
@@ -652,8 +647,8 @@ def modules_hold_their_last_output(patch):
 
 @breaks("memory-rebind")
 def tanh_saves_its_input(patch):
-    """tanh is put together from exp, and autograd saves its input."""
-    patch(torch, "tanh", lambda original: lambda x: x * (original(x.detach()) / x.detach()) + 0 * x * x)
+    """tanh computes a term that vanishes, for which autograd saves the input."""
+    patch(torch, "tanh", lambda original: lambda x: original(x) + 0 * x**2)
 
 
 @breaks("memory-saved-stays")
@@ -665,21 +660,6 @@ def products_save_a_copy(patch):
 @breaks("memory-saved-stays")
 def sigmoid_saves_a_copy(patch):
     """sigmoid saves a copy of its result."""
-
-    def copying(original):
-        def sigmoid(x):
-            return _AliasOf.apply(original(x))
-
-        return sigmoid
-
-    class _AliasOf(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, y):
-            return y.clone()
-
-        @staticmethod
-        def backward(ctx, grad):
-            return grad
 
     class Sigmoid(torch.autograd.Function):
         @staticmethod
