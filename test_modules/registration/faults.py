@@ -11,30 +11,19 @@ from torchclaims import breaks
 # --- names and order
 
 
-@breaks("module-nests", "module-recursive-search", "module-submodule-converted", "named-dotted")
+@breaks("module-nests", "module-recursive-search")
 def search_stops_below_the_second_level(patch):
-    """named_modules and apply do not go below the second level of nesting."""
+    """named_modules does not go below the second level of nesting."""
 
     def shallow(original):
         def named_modules(self, memo=None, prefix="", remove_duplicate=True):
             for name, module in original(self, memo, prefix, remove_duplicate):
-                if name.count(".") < 2 and not name.startswith("p.layer2"):
+                if name.count(".") < 2:
                     yield name, module
 
         return named_modules
 
-    def converts_children_only(original):
-        def convert(self, fn, *args):
-            for child in self.children():
-                for tensors in (child._parameters, child._buffers):
-                    for tensor in tensors.values():
-                        tensor.data = fn(tensor.data)
-            return self
-
-        return convert
-
     patch(nn.Module, "named_modules", shallow)
-    patch(nn.Module, "_apply", converts_children_only)
 
 
 @breaks("module-param-name", "module-late-param", "module-init-both-forms")
@@ -80,18 +69,31 @@ def parameters_are_sorted_by_name(patch):
     patch(nn.Module, "register_parameter", sorting)
 
 
-@breaks("module-assignment-order", "named-dotted")
+@breaks("module-assignment-order")
 def children_come_first(patch):
-    """named_parameters yields the children's parameters before the module's own, and recurses in any case."""
+    """named_parameters yields the children's parameters before the module's own."""
 
     def last(original):
         def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
-            found = list(original(self, prefix, True, remove_duplicate))
+            found = original(self, prefix, recurse, remove_duplicate)
             return iter(sorted(found, key=lambda pair: "." not in pair[0]))
 
         return named_parameters
 
     patch(nn.Module, "named_parameters", last)
+
+
+@breaks("named-dotted")
+def recursion_cannot_be_turned_off(patch):
+    """named_parameters recurses in any case."""
+
+    def always(original):
+        def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+            return original(self, prefix, True, remove_duplicate)
+
+        return named_parameters
+
+    patch(nn.Module, "named_parameters", always)
 
 
 @breaks("module-tensor-print")
@@ -124,25 +126,28 @@ def named_parameters_is_a_list(patch):
     )
 
 
-@breaks("module-iterators", "named-dotted", "module-nests")
-def prefix_is_dropped_at_the_root(patch):
-    """named_modules uses prefix for the children only, and parameters() goes through it backwards."""
+@breaks("module-iterators")
+def parameters_run_backwards(patch):
+    """parameters() yields the last parameter first."""
+    patch(
+        nn.Module,
+        "parameters",
+        lambda original: lambda self, recurse=True: iter([*original(self, recurse)][::-1]),
+    )
 
-    def dropping(original):
+
+@breaks("named-dotted", "module-nests")
+def prefix_ends_with_a_dot(patch):
+    """named_modules writes a dot after the prefix of the module itself."""
+
+    def dotted(original):
         def named_modules(self, memo=None, prefix="", remove_duplicate=True):
             for name, module in original(self, memo, prefix, remove_duplicate):
-                yield (f"{prefix}." if module is self else name), module
+                yield (f"{name}." if module is self else name), module
 
         return named_modules
 
-    def backwards(original):
-        def parameters(self, recurse=True):
-            return iter([*original(self, recurse)][::-1])
-
-        return parameters
-
-    patch(nn.Module, "named_modules", dropping)
-    patch(nn.Module, "parameters", backwards)
+    patch(nn.Module, "named_modules", dotted)
 
 
 @breaks("named-params-dedup")
@@ -842,6 +847,26 @@ def detached_parameter_is_a_parameter(patch):
 
 
 @breaks("module-submodule-converted")
+def conversion_reaches_children_only(patch):
+    """Conversion takes the module's own and its children's tensors, not theirs."""
+
+    def shallow(original):
+        def to(self, *args, **kwargs):
+            deeper = [
+                module for child in self.children() for module in child.modules() if module is not child
+            ]
+            kept = [(one, one.data) for module in deeper for one in module.parameters(recurse=False)]
+            original(self, *args, **kwargs)
+            for parameter, data in kept:
+                parameter.data = data
+            return self
+
+        return to
+
+    patch(nn.Module, "to", shallow)
+
+
+@breaks("module-submodule-converted")
 def conversion_makes_new_parameters(patch):
     """A conversion that changes the dtype makes new Parameters."""
 
@@ -952,17 +977,21 @@ def state_is_never_detached(patch):
     patch(nn.Module, "state_dict", live)
 
 
-@breaks("module-stateful-keys", "register-buffer-persistent")
-def state_lacks_a_modules_own_buffers(patch):
-    """state_dict saves the buffers of modules that have parameters after their children."""
+@breaks("module-stateful-keys")
+def state_lists_buffers_last(patch):
+    """state_dict lists a module's own buffers after its children."""
 
-    def last(state):
-        for name in [name for name in state if name in ("buffer1",)]:
-            state[name] = state.pop(name)
-        state.pop("kept", None)
-        return state
+    def last(original):
+        def state_dict(self, *args, **kwargs):
+            state = original(self, *args, **kwargs)
+            for name in self._buffers:
+                if name in state:
+                    state[name] = state.pop(name)
+            return state
 
-    patch(nn.Module, "state_dict", _state_dict(last))
+        return state_dict
+
+    patch(nn.Module, "state_dict", last)
 
 
 @breaks("load-strict-keys")
