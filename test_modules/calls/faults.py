@@ -367,6 +367,16 @@ def hooks_are_always_prepended(patch):
 
 
 @breaks("hook-order-forward")
+def pre_hooks_with_keywords_run_first(patch):
+    """Pre hooks that take keyword arguments run before the others."""
+
+    def first(hook, options):
+        options["prepend"] = options.get("prepend", False) or options.get("with_kwargs", False)
+
+    patch(nn.Module, "register_forward_pre_hook", _registering(first))
+
+
+@breaks("hook-order-forward")
 def pre_hooks_are_never_prepended(patch):
     """Forward pre hooks ignore prepend."""
     patch(
@@ -556,6 +566,39 @@ def second_remove_takes_another(patch):
     patch(torch.utils.hooks.RemovableHandle, "remove", another)
 
 
+@breaks("hook-errors-pass")
+def errors_of_hooks_become_none(patch):
+    """A forward hook that raises counts as one that returns None."""
+
+    def tolerant(hook, options):
+        def wrapped(*given):
+            try:
+                return hook(*given)
+            except LookupError:
+                return None
+
+        return wrapped
+
+    patch(nn.Module, "register_forward_hook", _registering(tolerant))
+
+
+@breaks("hook-errors-pass")
+def forward_runs_before_an_error_is_raised(patch):
+    """The error of a pre hook is raised after forward ran."""
+
+    def late(original):
+        def __call__(self, *args, **kwargs):
+            try:
+                return original(self, *args, **kwargs)
+            except LookupError:
+                self.forward(*args, **kwargs)
+                raise
+
+        return __call__
+
+    patch(nn.Module, "__call__", late)
+
+
 @breaks("hook-always-call")
 def always_call_is_ignored(patch):
     """No hook runs when forward raises."""
@@ -731,6 +774,12 @@ def _conv2d(change):
 def stride_is_ignored_across(patch):
     """conv2d strides along the height only."""
     patch(F, "conv2d", _conv2d(lambda x, w, b, stride, padding: (x, w, b, (stride[0], 1), padding)))
+
+
+@breaks("module-residual-block")
+def relu_ends_at_six(patch):
+    """relu is relu6."""
+    patch(F, "relu", lambda original: lambda input, inplace=False: original(input).clamp(max=6))
 
 
 @breaks("module-residual-block")

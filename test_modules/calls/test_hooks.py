@@ -30,8 +30,10 @@ def test_order_around_forward(registered_late):
 
     def register_own():
         for number, prepend in enumerate((False, False, True, True)):
-            module.register_forward_hook(say(f"hook{number}"), prepend=prepend)
-            module.register_forward_pre_hook(say(f"pre{number}"), prepend=prepend)
+            # Those that take keyword arguments have no place of their own in the order.
+            options = {"prepend": prepend, "with_kwargs": number % 2 == 1}
+            module.register_forward_hook(say(f"hook{number}"), **options)
+            module.register_forward_pre_hook(say(f"pre{number}"), **options)
 
     if registered_late:
         register_own()
@@ -150,6 +152,31 @@ def test_remove(order, register):
         module(1)
         assert log == left
         log.clear()
+
+
+@claim("hook-errors-pass")
+@pytest.mark.parametrize(
+    ("register", "expected"),
+    [("register_forward_pre_hook", []), ("register_forward_hook", ["forward"])],
+    ids=["pre hook", "hook"],
+)
+def test_errors_of_hooks(register, expected):
+    log = []
+
+    class Logging(nn.Module):
+        def forward(self, x):
+            log.append("forward")
+            return x
+
+    def fail(*_):
+        raise LookupError("from the hook")
+
+    module = Logging()
+    getattr(module, register)(fail)
+    getattr(module, register)(lambda *_: log.append("next hook"))
+    with pytest.raises(LookupError, match="from the hook"):
+        module(1)
+    assert log == expected
 
 
 class Failing(nn.Module):

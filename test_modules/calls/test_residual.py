@@ -56,7 +56,7 @@ def reference(block, x):
 @pytest.mark.parametrize(("height", "width"), [(5, 4), (1, 3)], ids=["5x4", "1x3"])
 def test_block_adds_its_input(height, width, cell, rng):
     block = block_in_eval(cell, rng, (2, 2))
-    x = cell.tensor(rng.normal(size=(2, 2, height, width)))
+    x = cell.tensor(rng.normal(scale=5.0, size=(2, 2, height, width)))
     expected, magnitude = reference(block, to_numpy(x))
     # Two sums of 18 products with a bias, two normalisations of some 8 roundings, one sum.
     bound = gamma(2 * 19 + 2 * 8 + 2 * 2 + 1, accumulation_unit(cell)) * magnitude

@@ -820,6 +820,19 @@ def parameter_copies(patch):
 
 
 @breaks("param-shares-storage")
+def parameter_of_a_parameter_is_the_same(patch):
+    """A Parameter made of a Parameter is that Parameter."""
+
+    def same(original):
+        def __new__(cls, data=None, requires_grad=True):
+            return data if isinstance(data, nn.Parameter) else original(cls, data, requires_grad)
+
+        return __new__
+
+    patch(nn.Parameter, "__new__", same)
+
+
+@breaks("param-shares-storage")
 def parameter_marks_its_source(patch):
     """Making a Parameter lets the tensor that it is made of require a gradient too."""
 
@@ -1007,6 +1020,22 @@ def nested_unexpected_keys_pass(patch):
         return load_state_dict
 
     patch(nn.Module, "load_state_dict", dropping)
+
+
+@breaks("load-strict-keys")
+def buffers_may_be_missing(patch):
+    """load_state_dict fills in buffers that are missing."""
+
+    def filling(original):
+        def load_state_dict(self, state_dict, *args, **kwargs):
+            buffers = {name: value for name, value in self.named_buffers() if name in self.state_dict()}
+            state = copy.copy(state_dict)
+            state.update({name: value for name, value in buffers.items() if name not in state})
+            return original(self, state, *args, **kwargs)
+
+        return load_state_dict
+
+    patch(nn.Module, "load_state_dict", filling)
 
 
 @breaks("load-strict-keys")

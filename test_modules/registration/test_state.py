@@ -100,6 +100,17 @@ def test_strict_keys(renamed, missing, unexpected, cell):
     assert_same(target.layer1.b.detach(), bias, what="layer1.b, which is missing")
 
 
+@claim("load-strict-keys")
+@pytest.mark.parametrize("key", ["0.running_mean", "0.num_batches_tracked", "0.weight"])
+def test_buffers_are_keys_too(key, cell):
+    net = cell.place(nn.Sequential(nn.BatchNorm1d(2)))
+    state = net.state_dict()
+    del state[key]
+    with pytest.raises(RuntimeError, match=f'Missing key.*"{key}"'):
+        net.load_state_dict(state)
+    assert net.load_state_dict(state, strict=False).missing_keys == [key]
+
+
 @claim("load-strict-keys", "load-copies")
 def test_all_keys_match(cell):
     source, target = cell.place(Perceptron(2, 3, 1)), cell.place(Perceptron(2, 3, 1))
