@@ -12,7 +12,6 @@ from torchclaims.tolerance import assert_same, assert_within, gamma, roundings, 
 
 # Kernels work on vectors of 4 to 32 elements and finish what is left over otherwise.
 SIZES = [(), (0,), (1,), (7,), (8,), (9,), (3, 5), (16,), (17,), (31,), (33,), (2, 3, 4, 5)]
-sizes = pytest.mark.parametrize("size", SIZES, ids=str)
 
 
 def bound_of(cell, count, result):
@@ -22,11 +21,12 @@ def bound_of(cell, count, result):
 
 
 @claim("relu-formula")
-@sizes
-def test_relu(cell, rng, size):
-    x = cell.tensor(rng.normal(size=size))
-    expected = activation.relu(to_numpy(x))
-    assert_within(cell.run(nn.ReLU())(x), expected, 0, what="relu(x)", because="nothing is rounded")
+def test_relu(cell, rng):
+    relu = cell.run(nn.ReLU())
+    for size in SIZES:
+        x = cell.tensor(rng.normal(size=size))
+        expected = activation.relu(to_numpy(x))
+        assert_within(relu(x), expected, 0, what=f"relu of {size}", because="nothing is rounded")
 
 
 @claim("relu-formula", "relu-gradient")
@@ -41,16 +41,17 @@ def test_relu_of_small_numbers(cell):
 
 
 @claim("relu-gradient")
-@sizes
-def test_relu_gradient(cell, rng, size):
-    # Every third element is exactly at the kink, as 0 or as -0.
-    values = rng.normal(size=size)
-    values.reshape(-1)[::3] = 0.0
-    values.reshape(-1)[::6] = -0.0
-    x, grad = cell.tensor(values, requires_grad=True), cell.tensor(rng.normal(size=size))
-    cell.run(nn.ReLU())(x).backward(grad)
-    expected = activation.relu_backward(to_numpy(grad), to_numpy(x))
-    assert_within(x.grad, expected, 0, what="gradient", because="nothing is rounded")
+def test_relu_gradient(cell, rng):
+    relu = cell.run(nn.ReLU())
+    for size in SIZES:
+        # Every third element is exactly at the kink, as 0 or as -0.
+        values = np.array(rng.normal(size=size))
+        values.reshape(-1)[::3] = 0.0
+        values.reshape(-1)[::6] = -0.0
+        x, grad = cell.tensor(values, requires_grad=True), cell.tensor(rng.normal(size=size))
+        relu(x).backward(grad)
+        expected = activation.relu_backward(to_numpy(grad), to_numpy(x))
+        assert_within(x.grad, expected, 0, what=f"gradient of {size}", because="nothing is rounded")
 
 
 @claim("relu-special")
@@ -99,20 +100,21 @@ def test_leaky_relu(cell, rng, size, slope):
 
 
 @claim("sigmoid-formula")
-@sizes
-def test_sigmoid(cell, rng, size):
-    x, grad = cell.tensor(rng.normal(size=size) * 3, requires_grad=True), cell.tensor(rng.normal(size=size))
-    out = cell.run(nn.Sigmoid())(x)
-    out.backward(grad)
-    expected = activation.sigmoid(to_numpy(x))
-    # The exponential is good to two units in the last place, or four roundings; a sum and a division follow.
-    assert_within(out, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /")
-    # From the output, which is rounded, as s (1 - s) g; the relative error of 1 - s is that of s times s / (1 - s).
-    wanted = activation.sigmoid_backward(to_numpy(grad), to_numpy(x))
-    worst = np.abs(wanted) * (1 + np.exp(np.maximum(to_numpy(x), 0)))
-    unit = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
-    bound = (gamma(7, unit) + unit_roundoff(cell.dtype)) * worst + roundings(cell, 3, wanted)
-    assert_within(x.grad, wanted, bound, what="gradient", because="s (1 - s) g from the rounded s")
+def test_sigmoid(cell, rng):
+    sigmoid, unit = cell.run(nn.Sigmoid()), min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
+    for size in SIZES:
+        x, grad = cell.tensor(rng.normal(size=size) * 3, requires_grad=True), cell.tensor(rng.normal(size=size))
+        out = sigmoid(x)
+        out.backward(grad)
+        expected = activation.sigmoid(to_numpy(x))
+        # The exponential is good to two units in the last place, or four roundings; a sum and a division follow.
+        bound = bound_of(cell, 6, expected)
+        assert_within(out, expected, bound, what=f"sigmoid of {size}", because="an exponential, a sum, a division")
+        # From the output, which is rounded; a relative error of s becomes one of 1 - s that is s / (1 - s) as large.
+        wanted = activation.sigmoid_backward(to_numpy(grad), to_numpy(x))
+        worst = np.abs(wanted) * (1 + np.exp(np.maximum(to_numpy(x), 0)))
+        bound = (gamma(7, unit) + unit_roundoff(cell.dtype)) * worst + roundings(cell, 3, wanted)
+        assert_within(x.grad, wanted, bound, what=f"gradient of {size}", because="s (1 - s) g from the rounded s")
 
 
 @claim("sigmoid-formula")

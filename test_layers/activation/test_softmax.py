@@ -31,7 +31,6 @@ CASES = [
     ((1, 33), 1),
     ((0, 4), 1),
 ]
-cases = pytest.mark.parametrize(("shape", "dim"), CASES, ids=str)
 
 
 def working_unit(cell):
@@ -46,28 +45,31 @@ def relative_error(cell, x, dim):
 
 
 @claim("softmax-formula")
-@cases
-def test_forward(cell, rng, shape, dim):
-    x = cell.tensor(rng.normal(size=shape) * 2)
-    expected = activation.softmax(to_numpy(x), dim)
-    # Kernels may keep the exponentials in the cell's dtype: one rounding of the numerator, one of the sum, one at last.
-    bound = relative_error(cell, to_numpy(x), dim) * expected + roundings(cell, 3, expected)
-    seen = cell.run(nn.Softmax(dim))(x)
-    assert_within(seen, expected, bound, what="softmax(x)", because="differences, exponentials, a sum, a division")
+def test_forward(cell, rng):
+    for shape, dim in CASES:
+        x = cell.tensor(rng.normal(size=shape) * 2)
+        expected = activation.softmax(to_numpy(x), dim)
+        # Kernels may keep the exponentials in the cell's dtype: a rounding of the numerator, of the sum, and at last.
+        bound = relative_error(cell, to_numpy(x), dim) * expected + roundings(cell, 3, expected)
+        what = f"softmax of {shape} along {dim}"
+        assert_within(
+            cell.run(nn.Softmax(dim))(x), expected, bound, what=what, because="exponentials, a sum, a division"
+        )
 
 
 @claim("softmax-gradient")
-@cases
-def test_gradient(cell, rng, shape, dim):
-    x, grad = cell.tensor(rng.normal(size=shape) * 2, requires_grad=True), cell.tensor(rng.normal(size=shape))
-    cell.run(nn.Softmax(dim))(x).backward(grad)
-    expected = activation.softmax_backward(to_numpy(grad), to_numpy(x), dim)
-    shares = activation.softmax(to_numpy(x), dim)
-    magnitude = shares * (abs(to_numpy(grad)) + (abs(to_numpy(grad)) * shares).sum(dim, keepdims=True))
-    # The rounded output enters twice, as factor and within the sum.
-    once = relative_error(cell, to_numpy(x), dim) + gamma(3, unit_roundoff(cell.dtype))
-    bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
-    assert_within(x.grad, expected, bound, what="gradient", because="s (g - sum of g s) from the rounded s")
+def test_gradient(cell, rng):
+    for shape, dim in CASES:
+        x, grad = cell.tensor(rng.normal(size=shape) * 2, requires_grad=True), cell.tensor(rng.normal(size=shape))
+        cell.run(nn.Softmax(dim))(x).backward(grad)
+        weights, values = to_numpy(grad), to_numpy(x)
+        expected, shares = activation.softmax_backward(weights, values, dim), activation.softmax(values, dim)
+        magnitude = shares * (abs(weights) + (abs(weights) * shares).sum(dim, keepdims=True))
+        # The output, rounded as above, enters twice: as a factor and within the sum.
+        once = relative_error(cell, values, dim) + gamma(3, unit_roundoff(cell.dtype))
+        bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
+        what = f"gradient of {shape} along {dim}"
+        assert_within(x.grad, expected, bound, what=what, because="s (g - sum of g s) from the rounded s")
 
 
 @claim("softmax-distribution")

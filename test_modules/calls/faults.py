@@ -43,12 +43,7 @@ def bias_runs_along_the_rows_of_a_square(patch):
 
     def along_rows(original):
         def __add__(self, other):
-            square = (
-                torch.is_tensor(other)
-                and other.dim() == 1
-                and self.dim() == 2
-                and self.shape == other.shape * 2
-            )
+            square = torch.is_tensor(other) and other.dim() == 1 and self.dim() == 2 and self.shape == other.shape * 2
             return original(self, other[:, None] if square else other)
 
         return __add__
@@ -97,9 +92,7 @@ def gradient_of_a_stretched_vector_is_the_mean(patch):
         def __add__(self, other):
             if torch.is_tensor(other) and other.dim() < self.dim():
                 rows = self.shape[0]
-                other = other.detach() + _with_gradient(
-                    torch.zeros_like(other), other, lambda grad: grad / rows
-                )
+                other = other.detach() + _with_gradient(torch.zeros_like(other), other, lambda grad: grad / rows)
             return original(self, other)
 
         return __add__
@@ -236,9 +229,7 @@ def hooks_are_forgotten_without_gradients(patch):
 
     def fast(original):
         def __call__(self, *args, **kwargs):
-            return (
-                original(self, *args, **kwargs) if torch.is_grad_enabled() else self.forward(*args, **kwargs)
-            )
+            return original(self, *args, **kwargs) if torch.is_grad_enabled() else self.forward(*args, **kwargs)
 
         return __call__
 
@@ -361,9 +352,7 @@ def _registering(change):
 @breaks("hook-order-forward")
 def hooks_are_always_prepended(patch):
     """Each forward hook goes before those that are there."""
-    patch(
-        nn.Module, "register_forward_hook", _registering(lambda hook, options: options.update(prepend=True))
-    )
+    patch(nn.Module, "register_forward_hook", _registering(lambda hook, options: options.update(prepend=True)))
 
 
 @breaks("hook-order-forward")
@@ -421,9 +410,7 @@ def global_pre_hook_runs_after_forward(patch):
 
     def after(original):
         def register(hook):
-            return nn.modules.module.register_module_forward_hook(
-                lambda module, args, output: hook(module, args)
-            )
+            return nn.modules.module.register_module_forward_hook(lambda module, args, output: hook(module, args))
 
         return register
 

@@ -65,9 +65,7 @@ def test_gradient_of_a_hidden_output(cell, rng):
     hidden.retain_grad()
     net.layer2(hidden).backward(upstream)
     expected = to_numpy(upstream) @ to_numpy(net.layer2.w).T
-    assert_within(
-        hidden.grad, expected, one_product(cell, expected), what="hidden.grad", because="one product"
-    )
+    assert_within(hidden.grad, expected, one_product(cell, expected), what="hidden.grad", because="one product")
     assert not hidden.is_leaf
 
 

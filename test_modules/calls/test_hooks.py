@@ -123,9 +123,7 @@ def test_result_of_a_hook():
     module.register_forward_hook(lambda module, args, output: outputs.append(output))
     module.register_forward_hook(lambda module, args, output: output + args[0])
     module.register_forward_hook(lambda module, args, output: outputs.append(output))
-    module.register_forward_hook(
-        lambda module, args, kwargs, output: output * kwargs["shift"], with_kwargs=True
-    )
+    module.register_forward_hook(lambda module, args, kwargs, output: output * kwargs["shift"], with_kwargs=True)
     assert module(2, 3, shift=4) == (2 * 3 + 4 + 2) * 4
     assert outputs == [10, 12]
 

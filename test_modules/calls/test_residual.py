@@ -42,8 +42,7 @@ def reference(block, x):
     ):
         weight, bias = to_numpy(conv.weight), to_numpy(conv.bias)
         mean, variance, gain, shift = (
-            to_numpy(one)[:, None, None]
-            for one in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            to_numpy(one)[:, None, None] for one in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         scale = gain / np.sqrt(variance + norm.eps)
         output = activation((convolve(output, weight, bias) - mean) * scale + shift)
@@ -105,9 +104,7 @@ def test_block_broadcasts_in_silence(channels, stride, size, branch, cell, rng):
     output = block(x)
     assert output.shape == (2, channels[1], *size)
     expected = np.maximum(to_numpy(x) + to_numpy(added), 0)
-    assert_within(
-        output, expected, roundings(cell, 1, expected), what="output", because="one sum, rounded once"
-    )
+    assert_within(output, expected, roundings(cell, 1, expected), what="output", because="one sum, rounded once")
 
 
 @claim("module-residual-parameters")
@@ -159,8 +156,6 @@ def test_sizes_that_fit(left, right, cell):
 def test_sizes_that_clash(shapes, cell):
     a, b, dimension = CLASHING[shapes]
     x, y = (cell.tensor(np.ones(shape)) for shape in shapes)
-    message = (
-        rf"tensor a \({a}\) must match the size of tensor b \({b}\) at non-singleton dimension {dimension}"
-    )
+    message = rf"tensor a \({a}\) must match the size of tensor b \({b}\) at non-singleton dimension {dimension}"
     with pytest.raises(RuntimeError, match=message):
         x + y

@@ -45,9 +45,7 @@ def test_linear(rows, inputs, outputs, cell, rng):
     layer = cell.place(Linear(inputs, outputs))
     x = cell.tensor(rng.normal(size=(rows, inputs)))
     expected, bound = affine(cell, to_numpy(x), **numpy_members(layer))
-    assert_within(
-        cell.run(layer)(x), expected, bound, what="output", because=f"sum of {inputs}, then the bias"
-    )
+    assert_within(cell.run(layer)(x), expected, bound, what="output", because=f"sum of {inputs}, then the bias")
 
 
 @claim("module-no-backward-needed")
@@ -112,9 +110,7 @@ def test_gradients_of_perceptron(cell, rng):
         ("layer2.w", net.layer2.w.grad, y.T @ grad,
          (gamma(8, accumulation_unit(cell)) * y + 1.01 * y_bound).T @ np.abs(grad)),
     ):  # fmt: skip
-        assert_within(
-            seen, expected, 1.01 * bound, what=f"gradient of {what}", because="the chain rule, by hand"
-        )
+        assert_within(seen, expected, 1.01 * bound, what=f"gradient of {what}", because="the chain rule, by hand")
 
 
 @claim("module-backward-never-called")

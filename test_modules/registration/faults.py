@@ -201,9 +201,7 @@ def call_does_without_hooks(patch):
     def lenient(original):
         def __call__(self, *args, **kwargs):
             return (
-                original(self, *args, **kwargs)
-                if "_forward_hooks" in self.__dict__
-                else self.forward(*args, **kwargs)
+                original(self, *args, **kwargs) if "_forward_hooks" in self.__dict__ else self.forward(*args, **kwargs)
             )
 
         return __call__
@@ -217,11 +215,7 @@ def plain_tensors_need_the_constructor(patch):
 
     def strict(original):
         def __setattr__(self, name, value):
-            if (
-                "_parameters" in self.__dict__
-                or not isinstance(value, torch.Tensor)
-                or isinstance(value, nn.Parameter)
-            ):
+            if "_parameters" in self.__dict__ or not isinstance(value, torch.Tensor) or isinstance(value, nn.Parameter):
                 original(self, name, value)
 
         return __setattr__
@@ -272,11 +266,7 @@ def plain_objects_are_searched(patch):
         def named_parameters(self, *args, **kwargs):
             yield from original(self, *args, **kwargs)
             for name, value in vars(self).items():
-                items = (
-                    dict(enumerate(value))
-                    if isinstance(value, (list, tuple))
-                    else getattr(value, "__dict__", {})
-                )
+                items = dict(enumerate(value)) if isinstance(value, (list, tuple)) else getattr(value, "__dict__", {})
                 for key, item in items.items():
                     if isinstance(item, nn.Parameter):
                         yield f"{name}.{key}", item
@@ -428,9 +418,7 @@ def parameter_list_copies(patch):
 
     def copying(original):
         def extend(self, values):
-            return original(
-                self, [value.clone() if type(value) is torch.Tensor else value for value in values]
-            )
+            return original(self, [value.clone() if type(value) is torch.Tensor else value for value in values])
 
         return extend
 
@@ -630,9 +618,7 @@ def nonleaf_is_detached(patch):
 
     def detaching(original):
         def register_parameter(self, name, param):
-            original(
-                self, name, nn.Parameter(param.detach()) if param is not None and param.grad_fn else param
-            )
+            original(self, name, nn.Parameter(param.detach()) if param is not None and param.grad_fn else param)
 
         return register_parameter
 
@@ -642,9 +628,7 @@ def nonleaf_is_detached(patch):
 def _converting(kinds, convert):
     def make(original):
         def register(self, name, value=None, *args, **kwargs):
-            return original(
-                self, name, convert(value) if isinstance(value, kinds) else value, *args, **kwargs
-            )
+            return original(self, name, convert(value) if isinstance(value, kinds) else value, *args, **kwargs)
 
         return register
 
@@ -675,9 +659,7 @@ def _lenient_about(names):
         def register(self, name, value, *args, **kwargs):
             if name in names:
                 self.__dict__.pop(name, None)
-                table = {nn.Parameter: self._parameters, torch.Tensor: self._buffers}.get(
-                    type(value), self._modules
-                )
+                table = {nn.Parameter: self._parameters, torch.Tensor: self._buffers}.get(type(value), self._modules)
                 table[name] = value
             else:
                 original(self, name, value, *args, **kwargs)
@@ -865,9 +847,7 @@ def conversion_reaches_children_only(patch):
 
     def shallow(original):
         def to(self, *args, **kwargs):
-            deeper = [
-                module for child in self.children() for module in child.modules() if module is not child
-            ]
+            deeper = [module for child in self.children() for module in child.modules() if module is not child]
             kept = [(one, one.data) for module in deeper for one in module.parameters(recurse=False)]
             original(self, *args, **kwargs)
             for parameter, data in kept:
@@ -1099,8 +1079,7 @@ def nonstrict_loading_broadcasts(patch):
             if not strict:
                 shapes = {name: value.shape for name, value in self.state_dict().items()}
                 state_dict = {
-                    name: value.expand(shapes[name]) if name in shapes else value
-                    for name, value in state_dict.items()
+                    name: value.expand(shapes[name]) if name in shapes else value for name, value in state_dict.items()
                 }
             return original(self, state_dict, strict, **kwargs)
 
