@@ -48,8 +48,49 @@ def test_no_module_class_is_a_function():
     assert sorted(set(module_classes()) & set(held)) == []
 
 
-HAVE = ["ReLU", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "AvgPool2d", "MaxPool2d", "AdaptiveAvgPool2d", "Linear", "Bilinear", "Dropout", "Dropout2d", "Embedding", "GELU", "LayerNorm", "GroupNorm", "LeakyReLU", "PReLU", "Sigmoid", "Softmax", "LogSoftmax", "Tanh", "Unfold", "PixelShuffle", "CosineSimilarity"]
-HAVE_NONE = ["LSTM", "GRU", "RNN", "LSTMCell", "Transformer", "TransformerEncoderLayer", "MultiheadAttention", "Sequential", "ModuleList", "ModuleDict", "LazyLinear", "LazyConv2d", "SyncBatchNorm", "AdaptiveLogSoftmaxWithLoss"]
+HAVE = [
+    "ReLU",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose2d",
+    "AvgPool2d",
+    "MaxPool2d",
+    "AdaptiveAvgPool2d",
+    "Linear",
+    "Bilinear",
+    "Dropout",
+    "Dropout2d",
+    "Embedding",
+    "GELU",
+    "LayerNorm",
+    "GroupNorm",
+    "LeakyReLU",
+    "PReLU",
+    "Sigmoid",
+    "Softmax",
+    "LogSoftmax",
+    "Tanh",
+    "Unfold",
+    "PixelShuffle",
+    "CosineSimilarity",
+]
+HAVE_NONE = [
+    "LSTM",
+    "GRU",
+    "RNN",
+    "LSTMCell",
+    "Transformer",
+    "TransformerEncoderLayer",
+    "MultiheadAttention",
+    "Sequential",
+    "ModuleList",
+    "ModuleDict",
+    "LazyLinear",
+    "LazyConv2d",
+    "SyncBatchNorm",
+    "AdaptiveLogSoftmaxWithLoss",
+]
 RENAMED = {
     "BatchNorm1d": "batch_norm",
     "BatchNorm2d": "batch_norm",
@@ -82,7 +123,17 @@ def test_renamed():
     assert {name for name, function in RENAMED.items() if name not in lonely or function not in there} == set()
 
 
-ALONE = ["pad", "one_hot", "interpolate", "normalize", "grid_sample", "affine_grid", "gumbel_softmax", "scaled_dot_product_attention", "multi_head_attention_forward"]
+ALONE = [
+    "pad",
+    "one_hot",
+    "interpolate",
+    "normalize",
+    "grid_sample",
+    "affine_grid",
+    "gumbel_softmax",
+    "scaled_dot_product_attention",
+    "multi_head_attention_forward",
+]
 
 
 @claim("func-without-modules")

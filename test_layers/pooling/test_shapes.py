@@ -30,15 +30,10 @@ def length(size, kernel, stride, padding, dilation, ceil_mode):
 @claim("pool-output-shape")
 @BOTH
 @pytest.mark.parametrize("dims", MAX)
-<<<<<<< HEAD
-def test_output_shape(layers, dims):
+def test_output_shape(cell, layers, dims):
     along_an_axis = itertools.product(
         (5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True)
     )
-=======
-def test_output_shape(cell, layers, dims):
-    along_an_axis = itertools.product((5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True))
->>>>>>> 5c61bfc6e9287d38d716895098b1ed5aa3f114fe
     seen, expected = {}, {}
     axes = itertools.cycle(range(dims))
     for axis, (size, kernel, stride, padding, dilation, ceil_mode) in zip(axes, along_an_axis, strict=False):
