@@ -135,7 +135,7 @@ def assert_within(
     finite = np.isfinite(wanted)
     if not np.isfinite(allowed[finite]).all():
         raise ValueError(f"{what}: a bound that is not finite allows everything")
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         error = np.where(finite, np.abs(seen - wanted), np.where(_same(seen, wanted), 0.0, np.inf))
         error = np.where(np.isnan(error), np.inf, error)
         share = np.where(error == 0, 0.0, np.where(np.isinf(error), np.inf, error / allowed))

@@ -28,6 +28,9 @@ from torchclaims.report.verdict import (
 
 JSON_OPTION = "--claims-json"
 
+# Claims of one state that the terminal lists; a build on which everything fails should not scroll its summary away.
+LISTED = 25
+
 
 def print_catalogue(catalogue: Catalogue, chosen: frozenset[str]) -> None:
     """Prints the ``chosen`` claims room by room: id, where it is said, the sentence, what became of it."""
@@ -155,10 +158,13 @@ class Reporter:
         selected = [one for one in self.verdict.catalogue.claims.values() if one.id in self.verdict.selected]
         _write_table(terminal, self._table(selected))
         for state in (BROKEN, NOT_EXERCISED):
-            for one in self.verdict.in_state(state):
+            claims = self.verdict.in_state(state)
+            for one in claims[:LISTED]:
                 terminal.write_line(f"{state}: {one.id}: {one.asserted}", red=True)
                 for cell in self._failed_cells(one)[:3]:
                     terminal.write_line(f"    {cell['cell']}: {cell['reproduce']}")
+            if len(claims) > LISTED:
+                terminal.write_line(f"{state}: {len(claims) - LISTED} more; {JSON_OPTION}=FILE keeps them all", red=True)
         for one in self.verdict.in_state(DEVIATES):
             terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
