@@ -119,7 +119,7 @@ def test_leaf_written_through_another_tensor(cell, way, versions):
 
 
 @claim("inplace-leaf-constant-allowed")
-@pytest.mark.parametrize("way", WRITES.keys() - {"unsqueeze_"})
+@pytest.mark.parametrize("way", [way for way in WRITES if way != "unsqueeze_"])
 def test_leaf_that_does_not_require_grad(cell, way):
     leaf = cell.tensor(START)
     WRITES[way](leaf)

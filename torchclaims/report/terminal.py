@@ -164,7 +164,8 @@ class Reporter:
                 for cell in self._failed_cells(one)[:3]:
                     terminal.write_line(f"    {cell['cell']}: {cell['reproduce']}")
             if len(claims) > LISTED:
-                terminal.write_line(f"{state}: {len(claims) - LISTED} more; {JSON_OPTION}=FILE keeps them all", red=True)
+                more = f"{state}: {len(claims) - LISTED} more; {JSON_OPTION}=FILE keeps them all"
+                terminal.write_line(more, red=True)
         for one in self.verdict.in_state(DEVIATES):
             terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
