@@ -56,7 +56,7 @@ def test_what_a_release_does_not_have_yet(run, toy_suite):
     result = run()
     assert result.ret == 1, "a run in which nothing ran is not green"
     result.stdout.fnmatch_lines(
-        ["does not apply: 1 claims: said since PyTorch 99.0; *", "1 claims: 0 hold*1 do not apply"]
+        ["does not apply: 1 claims (toy-relu-clips): said since PyTorch 99.0; *", "1 claims: 0 hold*1 do not apply"]
     )
 
 

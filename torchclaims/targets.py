@@ -27,6 +27,11 @@ RELEASE = Version(Version(torch.__version__).base_version)
 FLOAT16_ON_CPU_SINCE = Version("2.3")
 
 
+# Compiled code is forgotten between tests, else the compiler gives up after a few shapes and runs eagerly without a
+# word; torch.compiler.reset came with this release.
+COMPILED_SINCE = Version("2.1")
+
+
 class TargetError(Exception):
     """A target that was asked for and cannot be had; the message is one line."""
 
@@ -91,6 +96,7 @@ class Cell:
         """``function`` (or module) as this cell's mode runs it: itself, or compiled by the mode's backend."""
         if self.mode == "eager":
             return function
+        torch.compiler.reset()
         compiled: Any = torch.compile(function, backend=self.mode, dynamic=False)
         return cast(Compilable, compiled)
 
@@ -163,6 +169,8 @@ class Targets:
             ):
                 if value not in stated:
                     return f"{one.id} is stated for {', '.join(stated)}, not for {value}"
+        if mode != "eager" and RELEASE < COMPILED_SINCE:
+            return f"compiled cells need torch.compiler, which came with PyTorch {COMPILED_SINCE}; this is {RELEASE}"
         if device.is_cpu and dtype == "float16" and RELEASE < FLOAT16_ON_CPU_SINCE:
             return f"float16 arithmetic on the CPU came with PyTorch {FLOAT16_ON_CPU_SINCE}; this is {RELEASE}"
         if torch.device(device.name).type == "mps" and dtype == "float64":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections import Counter
@@ -169,7 +170,8 @@ class Reporter:
         for one in self.verdict.in_state(DEVIATES):
             terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
-            terminal.write_line(f"{INAPPLICABLE}: {len(names)} claims: {reason}")
+            named = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            terminal.write_line(f"{INAPPLICABLE}: {len(names)} claims ({named}): {reason}")
         verdicts = Counter(one.verdict for one in selected if one.verdict and self.verdict.state(one.id) == HOLDS)
         if verdicts:
             terminal.write_line(
@@ -214,7 +216,7 @@ class Reporter:
         reasons: dict[str, list[str]] = {}
         for one in self.verdict.in_state(INAPPLICABLE):
             reason = self.verdict.records[one.id][0]["reason"].removeprefix("does not apply: ")
-            reasons.setdefault(reason.removeprefix(f"{one.id} is "), []).append(one.id)
+            reasons.setdefault(re.sub(r"^\S+ is (?=stated|said)", "", reason), []).append(one.id)
         return reasons
 
     def _unproven(self) -> list[str]:
