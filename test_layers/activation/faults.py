@@ -173,6 +173,20 @@ def rational_sigmoid(patch):
 
 
 @breaks("sigmoid-formula")
+def small_sigmoids_flushed(patch):
+    """What is below 1e-4 becomes 0."""
+
+    def make(original):
+        def sigmoid(x):
+            out = original(x)
+            return torch.where(out < 1e-4, 0 * out, out)
+
+        return sigmoid
+
+    patch(torch, "sigmoid", make)
+
+
+@breaks("sigmoid-formula")
 def sigmoid_overflows(patch):
     """exp(x) / (1 + exp(x)), which is not a number for large x."""
     patch(torch, "sigmoid", lambda original: lambda x: torch.exp(x) / (1 + torch.exp(x)))

@@ -118,6 +118,16 @@ def test_sigmoid(cell, rng):
 
 
 @claim("sigmoid-formula")
+def test_small_sigmoids(cell):
+    # Down to the smallest normal numbers, a relative error is still one of a few roundings.
+    lowest = 0.9 * np.log(float(torch.finfo(cell.dtype).smallest_normal))
+    x = cell.tensor(np.linspace(lowest, 10, 37))
+    expected = activation.sigmoid(to_numpy(x))
+    seen = cell.run(nn.Sigmoid())(x)
+    assert_within(seen, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /")
+
+
+@claim("sigmoid-formula")
 def test_sigmoid_far_out(cell):
     x = cell.tensor([-np.inf, -1e4, -12.0, 0.0, 40.0, 1e4, np.inf, np.nan])
     expected = activation.sigmoid(to_numpy(x))

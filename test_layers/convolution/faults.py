@@ -132,6 +132,30 @@ def strided_pointwise_path(patch):
     each_convolution(patch, alter)
 
 
+@breaks("conv-formula", "conv-gradients")
+def dilated_depthwise_path(patch):
+    """The fast path for depthwise convolution is a column off where columns are dilated."""
+
+    def alter(dims, original, a):
+        out = original(**a)
+        return out.roll(1, -1) if a["groups"] == a["input"].shape[1] > 1 and a["dilation"][-1] > 1 else out
+
+    each_convolution(patch, alter)
+
+
+@breaks("conv-formula")
+def bias_of_the_last_samples_lost(patch):
+    """Samples beyond the sixteenth get no bias."""
+
+    def alter(dims, original, a):
+        out = original(**a)
+        if a["bias"] is None or len(a["input"]) <= 16:
+            return out
+        return torch.cat([out[:16], original(**{**a, "bias": None})[16:]])
+
+    each_convolution(patch, alter)
+
+
 @breaks("conv-formula", "conv-unbatched")
 def padded_with_the_border(patch):
     """Padding repeats the border of the input instead of being zero."""

@@ -72,6 +72,19 @@ def pairs_dropped(patch):
     altered(patch, alter)
 
 
+@breaks("dropout-rate")
+def mask_repeats_itself(patch):
+    """The second half of a tensor gets the first half's mask."""
+
+    def alter(f, x, p, training, inplace):
+        if not training or x.numel() % 2:
+            return f(x, p, training, inplace)
+        half = f(torch.ones_like(x).flatten()[: x.numel() // 2], p, training)
+        return x * torch.cat([half, half]).view(x.shape)
+
+    altered(patch, alter)
+
+
 @breaks("dropout-scale", "dropout-planes")
 def not_rescaled(patch):
     """What survives is not rescaled."""

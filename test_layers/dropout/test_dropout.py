@@ -40,6 +40,19 @@ def test_independent_elements(cell, axis):
 
 
 @claim("dropout-rate")
+def test_independent_halves(cell):
+    # Far apart: a generator whose offset does not move on repeats itself after a block.
+    drop = cell.run(nn.Dropout(0.3))
+    x = cell.tensor(np.ones((2, 8, 1024)))
+
+    def alike():
+        first, second = (drop(x) == 0).unbind()
+        return first == second
+
+    assert_rate(alike, alike_by_chance(0.3), what="two elements dropped or kept alike")
+
+
+@claim("dropout-rate")
 def test_independent_calls(cell):
     drop = cell.run(nn.Dropout(0.3))
     x = cell.tensor(np.ones((10, 1000)))

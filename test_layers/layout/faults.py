@@ -68,6 +68,33 @@ def softmax_along_the_densest_dimension(patch):
     patch(nn.functional, "softmax", make)
 
 
+@breaks("layout-of-weights")
+def weight_taken_for_contiguous(patch):
+    """Linear and convolution layers walk through their weight in the order of memory."""
+
+    def make(original):
+        def broken(input, weight, *args, **kwargs):
+            return original(input, weight.as_strided(weight.shape, torch.empty(weight.shape).stride()), *args, **kwargs)
+
+        return broken
+
+    patch(nn.functional, "linear", make)
+    patch(nn.functional, "conv2d", make)
+
+
+@breaks("layout-of-weights")
+def weight_of_a_slice_begins_at_its_storage(patch):
+    """A weight that begins in the middle of a storage is read from that storage's beginning."""
+
+    def make(original):
+        def conv2d(input, weight, *args, **kwargs):
+            return original(input, weight.as_strided(weight.shape, weight.stride(), 0), *args, **kwargs)
+
+        return conv2d
+
+    patch(nn.functional, "conv2d", make)
+
+
 def misread_gradient(patch, name, misreading):
     """The backward pass of F.``name`` reads its gradient as ``misreading`` makes of it."""
 

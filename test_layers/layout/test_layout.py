@@ -104,6 +104,28 @@ def test_input(cell, rng, make, count):
         check(cell, run(layer, x, grad), plain, count, layout.__name__)
 
 
+WEIGHTS = {
+    "transposed": lambda weight: weight.transpose(0, 1).contiguous().transpose(0, 1),
+    "reversed": lambda weight: weight.permute(*reversed(range(weight.dim()))).contiguous().permute(
+        *reversed(range(weight.dim()))
+    ),
+    "sliced": lambda weight: torch.cat([weight, weight], -1)[..., : weight.shape[-1]],
+    "offset": lambda weight: torch.cat([weight[:1], weight])[1:],
+}  # fmt: skip
+
+
+@claim("layout-of-weights")
+@pytest.mark.parametrize("name", ["Conv2d", "Linear"])
+def test_weight(cell, rng, name):
+    make, count = LAYERS[name]
+    layer, x = placed(cell, rng, make), cell.tensor(whole_numbers(rng, SHAPE))
+    grad = cell.tensor(whole_numbers(rng, tuple(layer(x).shape)))
+    plain, weight = run(layer, x, grad), layer.weight.detach()
+    for layout, lay_out in WEIGHTS.items():
+        layer.weight = nn.Parameter(lay_out(weight))
+        check(cell, run(layer, x, grad), plain, count, f"{layout} weight")
+
+
 @claim("layout-of-gradients")
 @layers
 def test_gradient_of_the_output(cell, rng, make, count):
