@@ -91,7 +91,7 @@ class Snapshot:
             tuple(setting.read() for setting in SETTINGS),
             {name: dict(table) for name, table in _GLOBAL_HOOKS.items()},
             torch.get_rng_state(),
-            torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+            torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
             random.getstate(),
             np.random.get_state(),
         )

@@ -66,7 +66,7 @@ def test_relu_special(cell, length):
 def test_relu_of_other_kinds(cell):
     whole = torch.tensor([-3, 0, 5], device=cell.device.name)
     assert_same(nn.ReLU()(whole), torch.tensor([0, 0, 5], device=cell.device.name), what="relu of int64")
-    with pytest.raises(RuntimeError, match="[Bb]ool"):
+    with pytest.raises(RuntimeError, match=r"[Bb]ool"):
         nn.ReLU()(whole > 0)
 
 

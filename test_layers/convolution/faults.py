@@ -124,7 +124,7 @@ def strided_pointwise_path(patch):
         if set(a["weight"].shape[2:]) == {1} and not any(a["padding"]):
             ends = [
                 slice(step - 1 if size % step == 0 else 0, None, step)
-                for step, size in zip(a["stride"], a["input"].shape[2:])
+                for step, size in zip(a["stride"], a["input"].shape[2:], strict=False)
             ]
             a = {**a, "input": a["input"][(..., *ends)], "stride": (1,) * dims}
         return original(**a)
@@ -368,7 +368,7 @@ def small_input_padded(patch):
     """An input smaller than the kernel is padded until it fits."""
 
     def alter(dims, original, a):
-        missing = [max(0, k - s) for k, s in zip(a["weight"].shape[2:], a["input"].shape[2:])]
+        missing = [max(0, k - s) for k, s in zip(a["weight"].shape[2:], a["input"].shape[2:], strict=False)]
         pads = [pad for lack in reversed(missing) for pad in (0, lack)]
         return original(**{**a, "input": nn.functional.pad(a["input"], pads)})
 

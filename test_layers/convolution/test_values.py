@@ -46,7 +46,9 @@ CASES = {
     "padding in one axis": Case((1, 2, 4, 5), 2, (3, 3), {"padding": (0, 1)}),
     "padding beyond the kernel": Case((1, 2, 3, 2), 2, (2, 2), {"padding": (2, 3)}),
     "dilation": Case((1, 2, 9, 8), 2, (3, 2), {"dilation": (2, 3)}),
-    "all at once": Case((2, 4, 9, 15), 6, (3, 2), {"stride": (2, 3), "padding": (1, 2), "dilation": (3, 2), "groups": 2}),
+    "all at once": Case(
+        (2, 4, 9, 15), 6, (3, 2), {"stride": (2, 3), "padding": (1, 2), "dilation": (3, 2), "groups": 2}
+    ),
     "square arguments": Case((2, 2, 7, 8), 2, (3, 3), {"stride": 2, "padding": 1, "dilation": 2}),
     "depthwise": Case((2, 3, 6, 5), 3, (3, 3), {"groups": 3, "padding": 1}),
     "depthwise, two each": Case((1, 3, 7, 8), 6, (3, 3), {"groups": 3, "stride": (1, 2)}),
@@ -74,7 +76,7 @@ BECAUSE = "a sum of products in any order, rounded once"
 
 
 def bound_of(cell, terms, added, magnitude, result):
-    """Of a sum of ``terms`` products that half-precision kernels of the CPU add up in that precision in ``added`` steps.
+    """Of a sum of ``terms`` products which half-precision kernels of the CPU add up in it in ``added`` steps.
 
     Where oneDNN has no such kernel, PyTorch's own ones add the kernel's elements, or the samples, one by one; before
     2.6 they kept whole sums in half precision.

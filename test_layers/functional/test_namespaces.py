@@ -23,7 +23,7 @@ def module_classes():
 
 
 def functions():
-    """The public functions of torch.nn.functional, by name; without what that file imports from typing and elsewhere."""
+    """The public functions of torch.nn.functional, by name, without what that file imports from elsewhere."""
     public = {name: getattr(nn.functional, name) for name in dir(nn.functional) if not name.startswith("_")}
     return {name: one for name, one in public.items() if inspect.isroutine(one)}
 

@@ -22,7 +22,11 @@ PAIRS = {
     ),
     "Conv3d": (lambda: nn.Conv3d(4, 2, 2, (1, 2, 1)), VOLUME, lambda m, x: F.conv3d(x, m.weight, m.bias, (1, 2, 1))),
     "Linear": (lambda: nn.Linear(8, 3), IMAGE, lambda m, x: F.linear(x, m.weight, m.bias)),
-    "MaxPool1d": (lambda: nn.MaxPool1d(3, 2, 1, ceil_mode=True), SERIES, lambda m, x: F.max_pool1d(x, 3, 2, 1, 1, True)),
+    "MaxPool1d": (
+        lambda: nn.MaxPool1d(3, 2, 1, ceil_mode=True),
+        SERIES,
+        lambda m, x: F.max_pool1d(x, 3, 2, 1, 1, True),
+    ),
     "MaxPool2d": (
         lambda: nn.MaxPool2d((3, 2), (2, 3), (1, 0), (1, 2), ceil_mode=True),
         IMAGE,

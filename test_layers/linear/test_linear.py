@@ -89,7 +89,11 @@ def test_parameter_shapes(bias):
 @claim("linear-features-refused")
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((2, 6), r"shapes cannot be multiplied \(2x6 and 4x3\)"), ((2, 5, 6), r"\(10x6 and 4x3\)"), ((3,), r"[0-9x]+ and 4x3|size")],
+    [
+        ((2, 6), r"shapes cannot be multiplied \(2x6 and 4x3\)"),
+        ((2, 5, 6), r"\(10x6 and 4x3\)"),
+        ((3,), r"[0-9x]+ and 4x3|size"),
+    ],
     ids=["batch", "sequence", "vector"],
 )  # fmt: skip
 def test_other_features(cell, shape, message):

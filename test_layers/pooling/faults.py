@@ -108,7 +108,10 @@ def kernel_axes_swapped(patch):
 
     def change(dims, a):
         kernel = a["kernel_size"][::-1]
-        return {"kernel_size": kernel, "padding": tuple(min(p, k // 2) for p, k in zip(a["padding"], kernel))}
+        return {
+            "kernel_size": kernel,
+            "padding": tuple(min(p, k // 2) for p, k in zip(a["padding"], kernel, strict=False)),
+        }
 
     each_pool(patch, change)
 
@@ -302,7 +305,12 @@ def empty_batch_gets_a_sample(patch):
 @breaks("pool-refused")
 def padding_cut(patch):
     """Padding beyond half the kernel is cut to half."""
-    each_pool(patch, lambda dims, a: {"padding": tuple(min(p, k // 2) for p, k in zip(a["padding"], a["kernel_size"]))})
+    each_pool(
+        patch,
+        lambda dims, a: {
+            "padding": tuple(min(p, k // 2) for p, k in zip(a["padding"], a["kernel_size"], strict=False))
+        },
+    )
 
 
 @breaks("pool-refused")
@@ -310,7 +318,9 @@ def small_input_gets_a_small_kernel(patch):
     """A kernel larger than the input is cut to the input."""
 
     def alter(dims, original, x, a):
-        kernel = tuple(min(k, s + 2 * p) for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"]))
+        kernel = tuple(
+            min(k, s + 2 * p) for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"], strict=False)
+        )
         return original(x, **{**a, "kernel_size": kernel})
 
     each_average(patch, alter)

@@ -38,7 +38,8 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "one window": ((2, 17, 3, 5), {"kernel_size": (3, 5), "stride": (1, 1)}),
     "in 1-D": ((2, 3, 17), {"kernel_size": (3,), "stride": (2,), "padding": (1,)}),
     "in 1-D, padding does not count": (
-        (2, 2, 16), {"kernel_size": (4,), "stride": (3,), "padding": (2,), "ceil_mode": True, "count_include_pad": False}
+        (2, 2, 16),
+        {"kernel_size": (4,), "stride": (3,), "padding": (2,), "ceil_mode": True, "count_include_pad": False},
     ),
     "in 3-D": ((2, 2, 4, 5, 6), {"kernel_size": (2, 3, 1), "stride": (2, 1, 3), "padding": (1, 1, 0)}),
     "in 3-D, ceil": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchclaims.reference.windows import Array, Windows
+from torchclaims.reference.windows import Array, Windows, leading
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1) -> Array:
@@ -18,7 +18,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, windows: Windows, grou
     kernels = _split_first(weight, groups)
     result = np.zeros((len(x), groups, weight.shape[0] // groups, *windows.counts(sizes)))
     for place, tap in windows.taps(sizes):
-        result += np.einsum("ngc...,goc->ngo...", padded[tap], kernels[(..., *place)])
+        result += np.einsum("ngc...,goc->ngo...", padded[tap], kernels[leading(place)])
     result = result.reshape(len(x), weight.shape[0], *result.shape[3:])
     return result if bias is None else result + bias.reshape(-1, *[1] * len(sizes))
 
@@ -34,16 +34,16 @@ def convolve_backward(
     grad_padded, grad_kernels = np.zeros_like(padded), np.zeros_like(kernels)
     spatial = tuple(range(3, grads.ndim))
     for place, tap in windows.taps(sizes):
-        grad_padded[tap] += np.einsum("ngo...,goc->ngc...", grads, kernels[(..., *place)])
+        grad_padded[tap] += np.einsum("ngo...,goc->ngc...", grads, kernels[leading(place)])
         met = np.expand_dims(padded[tap], 2) * np.expand_dims(grads, 3)
-        grad_kernels[(..., *place)] = met.sum((0, *(axis + 1 for axis in spatial)))
+        grad_kernels[leading(place)] = met.sum((0, *(axis + 1 for axis in spatial)))
     grad_x = windows.cropped(grad_padded.reshape(len(x), x.shape[1], *grad_padded.shape[3:]), sizes)
     return grad_x, grad_kernels.reshape(weight.shape), grad.sum((0, *range(2, grad.ndim)))
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """out[..., o] = bias[o] + sum over i of weight[o, i] * x[..., i]."""
-    result = np.einsum("...i,oi->...o", x, weight)
+    result: Array = np.einsum("...i,oi->...o", x, weight)
     return result if bias is None else result + bias
 
 

@@ -66,4 +66,5 @@ def _counts(windows: Windows, sizes: tuple[int, ...], count_include_pad: bool, d
 
 
 def _window_sums(padded: Array, windows: Windows, sizes: tuple[int, ...]) -> Array:
-    return sum(padded[tap] for _, tap in windows.taps(sizes))
+    total: Array = sum(padded[tap] for _, tap in windows.taps(sizes))
+    return total

@@ -66,7 +66,7 @@ class Windows:
     def cropped(self, padded: Array, sizes: Ints) -> Array:
         """What ``padded`` holds at the places of the input, whose spatial size is ``sizes``."""
         inside = tuple(slice(pad[0], pad[0] + size) for pad, size in zip(self.padding, sizes, strict=True))
-        return padded[(..., *inside)]
+        return padded[leading(inside)]
 
     def taps(self, sizes: Ints) -> Iterator[tuple[Ints, tuple[Any, ...]]]:
         """For each element of the kernel, in row-major order: its place, and the index of a padded array that picks
@@ -78,6 +78,11 @@ class Windows:
                 place,
                 (..., *(slice(p * apart, p * apart + step * (count - 1) + 1, step) for p, apart, step, count in steps)),
             )
+
+
+def leading(index: tuple[Any, ...]) -> Any:
+    """An index of the trailing dimensions, for an array with any number of dimensions before them."""
+    return (..., *index)
 
 
 def _each(value: Any, dims: int) -> Ints:
