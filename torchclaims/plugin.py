@@ -161,8 +161,11 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
     catalogue = config.stash[CATALOGUE]
     if config.option.claims is not None:
-        kept = [item for item in items if config.stash[CHOSEN].intersection(_claims_of(item))]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        kept: list[pytest.Item] = []
+        dropped: list[pytest.Item] = []
+        for item in items:
+            (dropped if config.stash[CHOSEN].isdisjoint(_claims_of(item)) else kept).append(item)
+        config.hook.pytest_deselected(items=dropped)
         items[:] = kept
     for item in items:
         for name in _claims_of(item):
