@@ -97,6 +97,7 @@ def assert_rate(draw: Draw, probability: float, *, what: str) -> None:
 def _assert_not_rejected(
     draw: Draw, p_values: Callable[[np.ndarray], Iterator[tuple[str, float]]], expectation: str
 ) -> None:
+    __tracebackhide__ = True
     RATES_STATED.append(FALSE_ALARM_RATE)
     if _rejection(draw, p_values, FIRST_LEVEL) is None:
         return

@@ -125,6 +125,7 @@ def assert_within(
         AssertionError: says how many elements are off, the worst one, where it is, and how much was allowed.
         ValueError: the bound of a finite value is infinite or NaN.
     """
+    __tracebackhide__ = True
     assert isinstance(actual, torch.Tensor), f"{what}: expected a tensor, got {type(actual).__name__}"
     seen = to_numpy(actual).astype(np.float64)
     wanted = np.asarray(expected, dtype=np.float64)
@@ -154,6 +155,7 @@ def assert_within(
 
 def assert_same(actual: Any, expected: Any, *, what: str) -> None:
     """Asserts that two tensors agree exactly in values, shape, dtype and device; NaN agrees with NaN, 0 with -0."""
+    __tracebackhide__ = True
     try:
         torch.testing.assert_close(actual, expected, rtol=0, atol=0, equal_nan=True)
     except AssertionError as error:
