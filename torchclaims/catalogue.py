@@ -1,6 +1,6 @@
 """The catalogue: every claim of every room, read from ``claims.toml`` and checked against the room's code.
 
-A *room* is a folder that holds ``claims.toml``. Its tests name claims with ``@claim("id")``, its ``faults.py``
+A *room* is a folder that holds ``claims.toml``. Its ``test_*.py`` name claims with ``@claim("id")``, its ``faults*.py``
 with ``@breaks("id")``; both are read from the syntax tree, so checking the catalogue runs no code and needs no torch.
 """
 
@@ -158,9 +158,8 @@ def load(root: Path) -> Catalogue:
             catalogue.claims[one.id] = one
         for source in sorted(path.parent.glob("test_*.py")):
             catalogue.tests += _mentions(source, root, "claim")
-        faults = path.parent / "faults.py"
-        if faults.exists():
-            catalogue.faults += _mentions(faults, root, "breaks")
+        for source in sorted(path.parent.glob("faults*.py")):
+            catalogue.faults += _mentions(source, root, "breaks")
     _check_coverage(catalogue)
     return catalogue
 
