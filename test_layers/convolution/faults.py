@@ -7,14 +7,16 @@ from torchclaims import breaks
 
 
 def each_convolution(patch, alter):
-    """Every convolution calls ``alter(dims, original, arguments)``; arguments is a dict, one value a dimension."""
+    """Convolutions call ``alter(dims, original, arguments)``; arguments is a dict, one value a dimension."""
     for dims, name in ((1, "conv1d"), (2, "conv2d"), (3, "conv3d")):
 
         def make(original, dims=dims):
             def broken(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
                 arguments = {"input": input, "weight": weight, "bias": bias, "groups": groups}
                 for key, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
-                    arguments[key] = value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
+                    arguments[key] = (
+                        value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
+                    )
                 return alter(dims, original, arguments)
 
             def spread(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -122,8 +124,10 @@ def strided_pointwise_path(patch):
 
     def alter(dims, original, a):
         if set(a["weight"].shape[2:]) == {1} and not any(a["padding"]):
-            ends = [slice(step - 1 if size % step == 0 else 0, None, step)
-                    for step, size in zip(a["stride"], a["input"].shape[2:])]
+            ends = [
+                slice(step - 1 if size % step == 0 else 0, None, step)
+                for step, size in zip(a["stride"], a["input"].shape[2:], strict=False)
+            ]
             a = {**a, "input": a["input"][(..., *ends)], "stride": (1,) * dims}
         return original(**a)
 
@@ -162,7 +166,9 @@ def padded_with_the_border(patch):
         if isinstance(a["padding"], str) or not any(a["padding"]) or a["input"].numel() == 0:
             return original(**a)
         pads = [pad for pad in reversed(a["padding"]) for _ in range(2)]
-        return original(**{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims})
+        return original(
+            **{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims}
+        )
 
     each_convolution(patch, alter)
 
@@ -209,8 +215,12 @@ def weight_gradient_off_at_the_last_tap(patch):
         last = torch.zeros_like(a["weight"])
         last[..., -1] = 1
         weight = regraded(a["weight"], 1 - last)
-        return torch.cat([original(**{**a, "input": a["input"][:-1]}),
-                          original(**{**a, "input": a["input"][-1:], "weight": weight})])
+        return torch.cat(
+            [
+                original(**{**a, "input": a["input"][:-1]}),
+                original(**{**a, "input": a["input"][-1:], "weight": weight}),
+            ]
+        )
 
     each_convolution(patch, alter)
 
@@ -365,7 +375,7 @@ def small_input_padded(patch):
     """An input smaller than the kernel is padded until it fits."""
 
     def alter(dims, original, a):
-        missing = [max(0, k - s) for k, s in zip(a["weight"].shape[2:], a["input"].shape[2:])]
+        missing = [max(0, k - s) for k, s in zip(a["weight"].shape[2:], a["input"].shape[2:], strict=False)]
         pads = [pad for lack in reversed(missing) for pad in (0, lack)]
         return original(**{**a, "input": nn.functional.pad(a["input"], pads)})
 

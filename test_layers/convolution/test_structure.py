@@ -59,7 +59,9 @@ def test_groups_are_convolutions_side_by_side(cell, rng, dims, groups):
         factors = [abs(to_numpy(tensor)) for tensor in (x[:, ins], alone.weight, alone.bias)]
         expected = to_numpy(cell.run(alone)(x[:, ins]))
         bound = 2 * sum_bound(cell, alone.weight[0].numel() + 1, convolve(*factors, windows), expected)
-        assert_within(out[:, outs], expected, bound, what=f"group {group}", because="both sides are sums of products")
+        assert_within(
+            out[:, outs], expected, bound, what=f"group {group}", because="both sides are sums of products"
+        )
 
 
 @claim("conv-groups-apart")
@@ -67,7 +69,12 @@ def test_what_is_not_a_number_stays_in_its_group(cell, rng):
     layer = cell.place(nn.Conv2d(4, 4, 2, groups=2))
     values = rng.normal(size=(1, 4, 3, 3))
     values[:, 1] = np.nan
-    assert to_numpy(torch.isnan(cell.run(layer)(cell.tensor(values)))).all((0, 2, 3)).tolist() == [True, True, False, False]
+    assert to_numpy(torch.isnan(cell.run(layer)(cell.tensor(values)))).all((0, 2, 3)).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 SAME = {

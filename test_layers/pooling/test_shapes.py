@@ -31,7 +31,9 @@ def length(size, kernel, stride, padding, dilation, ceil_mode):
 @BOTH
 @pytest.mark.parametrize("dims", MAX)
 def test_output_shape(cell, layers, dims):
-    along_an_axis = itertools.product((5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True))
+    along_an_axis = itertools.product(
+        (5, 8), (1, 2, 3), (1, 2, 3), (0, 1), (1, 2) if layers is MAX else (1,), (False, True)
+    )
     seen, expected = {}, {}
     axes = itertools.cycle(range(dims))
     for axis, (size, kernel, stride, padding, dilation, ceil_mode) in zip(axes, along_an_axis, strict=False):
@@ -39,7 +41,12 @@ def test_output_shape(cell, layers, dims):
             continue
         arguments = {"kernel_size": [1] * dims, "stride": [1] * dims, "padding": [0] * dims}
         arguments |= {"dilation": [1] * dims} if layers is MAX else {}
-        for name, value in (("kernel_size", kernel), ("stride", stride), ("padding", padding), ("dilation", dilation)):
+        for name, value in (
+            ("kernel_size", kernel),
+            ("stride", stride),
+            ("padding", padding),
+            ("dilation", dilation),
+        ):
             if name in arguments:
                 arguments[name][axis] = value
         sizes, lengths = [5] * dims, [5] * dims
