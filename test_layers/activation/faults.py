@@ -66,7 +66,8 @@ def gradient_at_the_kink(patch):
 def gradient_half_at_the_kink(patch):
     """The gradient at 0 is one half, as that of a maximum of two equals."""
     altered_relu(
-        patch, lambda original, x: torch.maximum(x, torch.zeros_like(x)) if x.is_floating_point() else original(x)
+        patch,
+        lambda original, x: torch.maximum(x, torch.zeros_like(x)) if x.is_floating_point() else original(x),
     )
 
 
@@ -135,7 +136,9 @@ def inplace_unseen_by_autograd(patch):
 def slope_ignored(patch):
     """The slope is always 0.01."""
     patch(
-        nn.functional, "leaky_relu", lambda original: lambda input, negative_slope=0.01, inplace=False: original(input)
+        nn.functional,
+        "leaky_relu",
+        lambda original: lambda input, negative_slope=0.01, inplace=False: original(input),
     )
 
 
@@ -199,7 +202,9 @@ def sigmoid_gradient_without_complement(patch):
     def make(original):
         def sigmoid(x):
             out = original(x)
-            return regraded(out, torch.where(out > 0.9, 1 / (1 - out.detach()).clamp(min=1e-3), torch.ones_like(out)))
+            return regraded(
+                out, torch.where(out > 0.9, 1 / (1 - out.detach()).clamp(min=1e-3), torch.ones_like(out))
+            )
 
         return sigmoid
 
@@ -237,7 +242,9 @@ def padded_to_a_vector(patch):
     def alter(original, x, dim):
         size = x.shape[dim]
         filler = torch.zeros_like(
-            x.narrow(dim, 0, 1).expand([-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)])
+            x.narrow(dim, 0, 1).expand(
+                [-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)]
+            )
         )
         return original(torch.cat([x, filler], dim), dim).narrow(dim, 0, size)
 

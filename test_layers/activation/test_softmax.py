@@ -39,7 +39,7 @@ def working_unit(cell):
 
 
 def relative_error(cell, x, dim):
-    """Of exp(x - max) / sum: x - max is rounded and the exponential is good to two units in the last place."""
+    """Of exp(x - max) / sum: x - max is rounded, the exponential is good to two units in the last place."""
     spread = (x.max(dim) - x.min(dim)).max() if x.size else 0
     return gamma(x.shape[dim] + 2 * (5 + int(spread)), working_unit(cell))
 
@@ -49,25 +49,34 @@ def test_forward(cell, rng):
     for shape, dim in CASES:
         x = cell.tensor(rng.normal(size=shape) * 2)
         expected = activation.softmax(to_numpy(x), dim)
-        # Kernels may keep the exponentials in the cell's dtype: a rounding of the numerator, of the sum, and at last.
+        # Kernels may keep exponentials in the cell's dtype: numerator, sum and result are rounded.
         bound = relative_error(cell, to_numpy(x), dim) * expected + roundings(cell, 3, expected)
         what = f"softmax of {shape} along {dim}"
         assert_within(
-            cell.run(nn.Softmax(dim))(x), expected, bound, what=what, because="exponentials, a sum, a division"
+            cell.run(nn.Softmax(dim))(x),
+            expected,
+            bound,
+            what=what,
+            because="exponentials, a sum, a division",
         )
 
 
 @claim("softmax-gradient")
 def test_gradient(cell, rng):
     for shape, dim in CASES:
-        x, grad = cell.tensor(rng.normal(size=shape) * 2, requires_grad=True), cell.tensor(rng.normal(size=shape))
+        x, grad = (
+            cell.tensor(rng.normal(size=shape) * 2, requires_grad=True),
+            cell.tensor(rng.normal(size=shape)),
+        )
         cell.run(nn.Softmax(dim))(x).backward(grad)
         weights, values = to_numpy(grad), to_numpy(x)
         expected, shares = activation.softmax_backward(weights, values, dim), activation.softmax(values, dim)
         magnitude = shares * (abs(weights) + (abs(weights) * shares).sum(dim, keepdims=True))
         # The output, rounded as above, enters twice: as a factor and within the sum.
         once = relative_error(cell, values, dim) + gamma(3, unit_roundoff(cell.dtype))
-        bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
+        bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(
+            cell, 1, expected
+        )
         what = f"gradient of {shape} along {dim}"
         assert_within(x.grad, expected, bound, what=what, because="s (g - sum of g s) from the rounded s")
 
@@ -88,7 +97,9 @@ def test_sums_to_one(cell, rng, dim, offset):
 @claim("softmax-distribution")
 def test_one_far_above_the_others(cell):
     x = cell.tensor([[0.0, 3e4, 0.0], [-3e4, -3e4, -np.inf]])
-    assert_same(cell.run(nn.Softmax(1))(x), cell.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]), what="softmax(x)")
+    assert_same(
+        cell.run(nn.Softmax(1))(x), cell.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]), what="softmax(x)"
+    )
 
 
 @claim("softmax-implicit-dim")

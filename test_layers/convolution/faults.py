@@ -7,14 +7,16 @@ from torchclaims import breaks
 
 
 def each_convolution(patch, alter):
-    """Every convolution calls ``alter(dims, original, arguments)``; arguments is a dict, one value a dimension."""
+    """Convolutions call ``alter(dims, original, arguments)``; arguments is a dict, one value a dimension."""
     for dims, name in ((1, "conv1d"), (2, "conv2d"), (3, "conv3d")):
 
         def make(original, dims=dims):
             def broken(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
                 arguments = {"input": input, "weight": weight, "bias": bias, "groups": groups}
                 for key, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
-                    arguments[key] = value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
+                    arguments[key] = (
+                        value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
+                    )
                 return alter(dims, original, arguments)
 
             def spread(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -164,7 +166,9 @@ def padded_with_the_border(patch):
         if isinstance(a["padding"], str) or not any(a["padding"]) or a["input"].numel() == 0:
             return original(**a)
         pads = [pad for pad in reversed(a["padding"]) for _ in range(2)]
-        return original(**{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims})
+        return original(
+            **{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims}
+        )
 
     each_convolution(patch, alter)
 
@@ -212,7 +216,10 @@ def weight_gradient_off_at_the_last_tap(patch):
         last[..., -1] = 1
         weight = regraded(a["weight"], 1 - last)
         return torch.cat(
-            [original(**{**a, "input": a["input"][:-1]}), original(**{**a, "input": a["input"][-1:], "weight": weight})]
+            [
+                original(**{**a, "input": a["input"][:-1]}),
+                original(**{**a, "input": a["input"][-1:], "weight": weight}),
+            ]
         )
 
     each_convolution(patch, alter)

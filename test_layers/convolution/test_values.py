@@ -17,7 +17,7 @@ LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class Case(NamedTuple):
-    """A convolution of x (N, C, *spatial) to ``out`` channels; what it does not name is the layer's default."""
+    """A convolution of x (N, C, *spatial) to ``out`` channels; what is not named is the layer's default."""
 
     x: tuple[int, ...]
     out: int
@@ -69,17 +69,20 @@ CASES = {
     "in 1-D, one long kernel": Case((1, 2, 33), 3, (9,), {"padding": 4}),
     "in 3-D": Case((2, 2, 3, 4, 5), 3, (2, 3, 2), {"padding": (1, 0, 1)}),
     "in 3-D, all at once": Case(
-        (1, 4, 5, 6, 7), 2, (2, 1, 3), {"stride": (2, 1, 3), "padding": (1, 0, 2), "dilation": (2, 1, 1), "groups": 2}
+        (1, 4, 5, 6, 7),
+        2,
+        (2, 1, 3),
+        {"stride": (2, 1, 3), "padding": (1, 0, 2), "dilation": (2, 1, 1), "groups": 2},
     ),
-}  # fmt: skip
+}
 BECAUSE = "a sum of products in any order, rounded once"
 
 
 def bound_of(cell, terms, added, magnitude, result):
-    """Of a sum of ``terms`` products which half-precision kernels of the CPU add up in it in ``added`` steps.
+    """Of a sum of ``terms`` products; the CPU may add ``added`` parts of it in half precision.
 
-    Where oneDNN has no such kernel, PyTorch's own ones add the kernel's elements, or the samples, one by one; before
-    2.6 they kept whole sums in half precision.
+    Where oneDNN has no such kernel, PyTorch's own ones add up the kernel's elements, or the samples, one by
+    one; before 2.6 they kept whole sums in half precision.
     """
     bound = sum_bound(cell, terms, magnitude, result)
     if not cell.device.is_cpu or cell.dtype not in (torch.float16, torch.bfloat16):
@@ -97,7 +100,9 @@ def test_forward(cell, rng, case):
     assert out.dtype == cell.dtype
     factors = [to_numpy(x), to_numpy(layer.weight), None if layer.bias is None else to_numpy(layer.bias)]
     expected = convolve(*factors, case.windows, case.groups)
-    magnitude = convolve(*(None if factor is None else abs(factor) for factor in factors), case.windows, case.groups)
+    magnitude = convolve(
+        *(None if factor is None else abs(factor) for factor in factors), case.windows, case.groups
+    )
     bound = bound_of(cell, layer.weight[0].numel() + 1, 0, magnitude, expected)
     assert_within(out, expected, bound, what="output", because=BECAUSE)
 

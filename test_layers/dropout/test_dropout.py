@@ -56,7 +56,11 @@ def test_independent_halves(cell):
 def test_independent_calls(cell):
     drop = cell.run(nn.Dropout(0.3))
     x = cell.tensor(np.ones((10, 1000)))
-    assert_rate(lambda: (drop(x) == 0) == (drop(x) == 0), alike_by_chance(0.3), what="an element dropped or kept again")
+    assert_rate(
+        lambda: (drop(x) == 0) == (drop(x) == 0),
+        alike_by_chance(0.3),
+        what="an element dropped or kept again",
+    )
 
 
 @claim("dropout-scale")
@@ -73,7 +77,9 @@ def test_scale(cell, rng, p, shape):
     for seen, values, what in ((out, x, "output"), (x.grad, grad, "gradient")):
         expected = np.where(kept, to_numpy(values) / (1 - p), 0)
         bound = roundings(cell, count, expected) if count else 0
-        assert_within(seen, expected, bound, what=what, because="a factor and a product, rounded where not powers of 2")
+        assert_within(
+            seen, expected, bound, what=what, because="a factor and a product, rounded where not powers of 2"
+        )
 
 
 @claim("dropout-scale")
@@ -116,5 +122,7 @@ def test_inplace(cell, rng):
     out = nn.Dropout(0.5, inplace=True)(x)
     assert out.data_ptr() == x.data_ptr()
     assert_same(out, x, what="output and input")
-    assert_within(x, np.where(to_numpy(x) != 0, 2 * to_numpy(cell.tensor(values)), 0), 0, what="input", because="exact")
+    assert_within(
+        x, np.where(to_numpy(x) != 0, 2 * to_numpy(cell.tensor(values)), 0), 0, what="input", because="exact"
+    )
     assert 0 < int((x == 0).sum()) < x.numel()

@@ -113,7 +113,9 @@ def relu_waits_for_a_container(patch):
         return add_module
 
     patch(nn.Module, "add_module", make_add)
-    altered_module(patch, nn.ReLU, lambda original, self, x: original(self, x) if hasattr(self, "held") else x)
+    altered_module(
+        patch, nn.ReLU, lambda original, self, x: original(self, x) if hasattr(self, "held") else x
+    )
 
 
 @breaks("func-function-is-no-layer")
@@ -127,7 +129,9 @@ def functions_become_layers(patch):
 
     def make(original):
         def add_module(self, name, module):
-            original(self, name, module if isinstance(module, nn.Module) or module is None else Wrapped(module))
+            original(
+                self, name, module if isinstance(module, nn.Module) or module is None else Wrapped(module)
+            )
 
         return add_module
 
@@ -183,7 +187,9 @@ def one_hot_becomes_a_module(patch):
 def pad_on_the_other_side(patch):
     """F.pad takes the last number of a pair first."""
     patch(
-        nn.functional, "pad", lambda original: lambda x, pad, *args, **kwargs: original(x, pad[::-1], *args, **kwargs)
+        nn.functional,
+        "pad",
+        lambda original: lambda x, pad, *args, **kwargs: original(x, pad[::-1], *args, **kwargs),
     )
 
 
@@ -231,14 +237,15 @@ def loading_keeps_the_old_values(patch):
 
 @breaks("func-stateless")
 def relu_remembers_its_last_input(patch):
-    """F.relu scales by the largest input that it has seen so far."""
-    seen = [0.0]
+    """F.relu is a thousandth smaller when its input's maximum is not that of the call before."""
+    before = []
 
     def make(original):
         def relu(input, inplace=False):
             largest = float(input.detach().abs().max())
-            seen[0], scale = max(seen[0], largest), 1 if seen[0] in (0.0, largest) else 1 - 1e-3
-            return original(input, inplace) * scale
+            changed = bool(before) and before.pop() != largest
+            before.append(largest)
+            return original(input, inplace) * (0.999 if changed else 1)
 
         return relu
 

@@ -1,4 +1,4 @@
-"""Modules beside the functions that their pages name; they share kernels, so this says nothing about the values."""
+"""Modules beside the functions that their pages name; they share kernels, so no value is judged here."""
 
 import pytest
 import torch
@@ -13,14 +13,20 @@ IMAGE, SERIES, VOLUME = (2, 4, 6, 8), (2, 4, 8), (1, 4, 4, 6, 5)
 # (module, shape of its input, the function, given the module and the input)
 PAIRS = {
     "Conv1d": (
-        lambda: nn.Conv1d(4, 6, 3, 2, 1, groups=2), SERIES, lambda m, x: F.conv1d(x, m.weight, m.bias, 2, 1, 1, 2)
+        lambda: nn.Conv1d(4, 6, 3, 2, 1, groups=2),
+        SERIES,
+        lambda m, x: F.conv1d(x, m.weight, m.bias, 2, 1, 1, 2),
     ),
     "Conv2d": (
         lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2),
         IMAGE,
         lambda m, x: F.conv2d(x, m.weight, m.bias, (2, 1), (1, 0), (1, 2), 2),
     ),
-    "Conv3d": (lambda: nn.Conv3d(4, 2, 2, (1, 2, 1)), VOLUME, lambda m, x: F.conv3d(x, m.weight, m.bias, (1, 2, 1))),
+    "Conv3d": (
+        lambda: nn.Conv3d(4, 2, 2, (1, 2, 1)),
+        VOLUME,
+        lambda m, x: F.conv3d(x, m.weight, m.bias, (1, 2, 1)),
+    ),
     "Linear": (lambda: nn.Linear(8, 3), IMAGE, lambda m, x: F.linear(x, m.weight, m.bias)),
     "MaxPool1d": (
         lambda: nn.MaxPool1d(3, 2, 1, ceil_mode=True),
@@ -33,22 +39,40 @@ PAIRS = {
         lambda m, x: F.max_pool2d(x, (3, 2), (2, 3), (1, 0), (1, 2), True),
     ),
     "AvgPool1d": (
-        lambda: nn.AvgPool1d(3, 2, 1, False, False), SERIES, lambda m, x: F.avg_pool1d(x, 3, 2, 1, False, False)
+        lambda: nn.AvgPool1d(3, 2, 1, False, False),
+        SERIES,
+        lambda m, x: F.avg_pool1d(x, 3, 2, 1, False, False),
     ),
     "AvgPool2d": (
         lambda: nn.AvgPool2d((3, 2), (2, 1), 1, True, False),
         IMAGE,
         lambda m, x: F.avg_pool2d(x, (3, 2), (2, 1), 1, True, False),
     ),
-    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((2, 3)), IMAGE, lambda m, x: F.adaptive_avg_pool2d(x, (2, 3))),
-    "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((2, 3)), IMAGE, lambda m, x: F.adaptive_max_pool2d(x, (2, 3))),
+    "AdaptiveAvgPool2d": (
+        lambda: nn.AdaptiveAvgPool2d((2, 3)),
+        IMAGE,
+        lambda m, x: F.adaptive_avg_pool2d(x, (2, 3)),
+    ),
+    "AdaptiveMaxPool2d": (
+        lambda: nn.AdaptiveMaxPool2d((2, 3)),
+        IMAGE,
+        lambda m, x: F.adaptive_max_pool2d(x, (2, 3)),
+    ),
     "BatchNorm2d": (
         lambda: nn.BatchNorm2d(4, eps=0.1),
         IMAGE,
         lambda m, x: F.batch_norm(x, None, None, m.weight, m.bias, training=True, eps=0.1),
     ),
-    "LayerNorm": (lambda: nn.LayerNorm(8, eps=0.1), IMAGE, lambda m, x: F.layer_norm(x, (8,), m.weight, m.bias, 0.1)),
-    "GroupNorm": (lambda: nn.GroupNorm(2, 4, 0.1), IMAGE, lambda m, x: F.group_norm(x, 2, m.weight, m.bias, 0.1)),
+    "LayerNorm": (
+        lambda: nn.LayerNorm(8, eps=0.1),
+        IMAGE,
+        lambda m, x: F.layer_norm(x, (8,), m.weight, m.bias, 0.1),
+    ),
+    "GroupNorm": (
+        lambda: nn.GroupNorm(2, 4, 0.1),
+        IMAGE,
+        lambda m, x: F.group_norm(x, 2, m.weight, m.bias, 0.1),
+    ),
     "ReLU": (nn.ReLU, IMAGE, lambda m, x: F.relu(x)),
     "ReLU6": (nn.ReLU6, IMAGE, lambda m, x: F.relu6(x)),
     "LeakyReLU": (lambda: nn.LeakyReLU(0.3), IMAGE, lambda m, x: F.leaky_relu(x, 0.3)),
@@ -64,10 +88,12 @@ PAIRS = {
     "Flatten": (lambda: nn.Flatten(1, 2), IMAGE, lambda m, x: torch.flatten(x, 1, 2)),
     "ZeroPad2d": (lambda: nn.ZeroPad2d((1, 2, 0, 3)), IMAGE, lambda m, x: F.pad(x, (1, 2, 0, 3))),
     "Upsample": (
-        lambda: nn.Upsample(scale_factor=2, mode="nearest"), IMAGE, lambda m, x: F.interpolate(x, scale_factor=2)
+        lambda: nn.Upsample(scale_factor=2, mode="nearest"),
+        IMAGE,
+        lambda m, x: F.interpolate(x, scale_factor=2),
     ),
     "PixelShuffle": (lambda: nn.PixelShuffle(2), IMAGE, lambda m, x: F.pixel_shuffle(x, 2)),
-}  # fmt: skip
+}
 DRAWING = {
     "Dropout": (lambda: nn.Dropout(0.3), lambda x: F.dropout(x, 0.3)),
     "Dropout2d": (lambda: nn.Dropout2d(0.3), lambda x: F.dropout2d(x, 0.3)),

@@ -32,7 +32,10 @@ KEEP = {
     "parameter": (lambda module, weight: setattr(module, "weight", nn.Parameter(weight)), ["weight"]),
     "buffer": (lambda module, weight: module.register_buffer("weight", weight), ["weight"]),
     "plain tensor": (lambda module, weight: setattr(module, "weight", weight), []),
-    "plain tensor with gradient": (lambda module, weight: setattr(module, "weight", weight.requires_grad_()), []),
+    "plain tensor with gradient": (
+        lambda module, weight: setattr(module, "weight", weight.requires_grad_()),
+        [],
+    ),
 }
 
 
@@ -131,7 +134,13 @@ def test_dropout_that_is_told(cell):
 @claim("func-training-defaults")
 @pytest.mark.parametrize(
     ("name", "training"),
-    {"dropout": True, "dropout1d": True, "dropout2d": True, "dropout3d": True, "alpha_dropout": False}.items(),
+    {
+        "dropout": True,
+        "dropout1d": True,
+        "dropout2d": True,
+        "dropout3d": True,
+        "alpha_dropout": False,
+    }.items(),
 )
 def test_defaults_of_dropout(cell, name, training):
     function, sizes = getattr(F, name), {"dropout1d": (3,), "dropout3d": (1, 2, 2)}.get(name, (2, 2))

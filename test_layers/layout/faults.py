@@ -35,7 +35,7 @@ def convolution_forgets_the_offset(patch):
 
 @breaks("layout-of-inputs")
 def pooling_of_expanded_channels(patch):
-    """Max pooling of an input whose channels share their memory reads the next sample for the next channel."""
+    """Max pooling of channels that share their memory reads the next sample for the next channel."""
 
     def misreading(x):
         return x.flip(0) if x.dim() == 4 and x.stride(1) == 0 else x
@@ -49,7 +49,9 @@ def linear_of_strided_rows(patch):
 
     def misreading(x):
         return (
-            x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0) if x.stride(-1) == 2 else x
+            x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0)
+            if x.stride(-1) == 2
+            else x
         )
 
     misread(patch, "linear", misreading)
@@ -74,7 +76,9 @@ def weight_taken_for_contiguous(patch):
 
     def make(original):
         def broken(input, weight, *args, **kwargs):
-            return original(input, weight.as_strided(weight.shape, torch.empty(weight.shape).stride()), *args, **kwargs)
+            return original(
+                input, weight.as_strided(weight.shape, torch.empty(weight.shape).stride()), *args, **kwargs
+            )
 
         return broken
 

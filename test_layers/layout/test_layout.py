@@ -1,6 +1,6 @@
-"""Each layer on values that lie in memory in different ways, beside a plain copy; other rooms judge the values.
+"""Layers on tensors that lie in memory in different ways, beside plain copies; other rooms judge values.
 
-The numbers are small and whole, and weights are too, so that all sums are exact in every dtype and in any order.
+Numbers are small and whole, weights too, so that all sums are exact in every dtype and in any order.
 """
 
 import pytest
@@ -47,8 +47,14 @@ def expanded_columns(x):
 
 
 LAYOUTS = (
-    transposed, channels_last, batch_last, every_second_column, middle_of_a_storage, expanded_channels, expanded_columns
-)  # fmt: skip
+    transposed,
+    channels_last,
+    batch_last,
+    every_second_column,
+    middle_of_a_storage,
+    expanded_channels,
+    expanded_columns,
+)
 
 # A layer, and how many roundings its values and gradients, of size 4 at most, may see on the way.
 LAYERS = {
@@ -87,9 +93,15 @@ def check(cell, seen, plain, count, layout):
     # Half-precision kernels round at most a few intermediate results to the cell's dtype.
     working = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
     bound = 4 * (gamma(2 * count, working) + gamma(min(count, 8), unit_roundoff(cell.dtype)))
-    for ours, theirs, what in zip(seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False):
+    for ours, theirs, what in zip(
+        seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False
+    ):
         assert_within(
-            ours, to_numpy(theirs), bound, what=f"{what}, {layout}", because=f"{count} roundings on either side"
+            ours,
+            to_numpy(theirs),
+            bound,
+            what=f"{what}, {layout}",
+            because=f"{count} roundings on either side",
         )
 
 
@@ -106,12 +118,12 @@ def test_input(cell, rng, make, count):
 
 WEIGHTS = {
     "transposed": lambda weight: weight.transpose(0, 1).contiguous().transpose(0, 1),
-    "reversed": lambda weight: weight.permute(*reversed(range(weight.dim()))).contiguous().permute(
-        *reversed(range(weight.dim()))
+    "reversed": lambda weight: (
+        weight.permute(*reversed(range(weight.dim()))).contiguous().permute(*reversed(range(weight.dim())))
     ),
     "sliced": lambda weight: torch.cat([weight, weight], -1)[..., : weight.shape[-1]],
     "offset": lambda weight: torch.cat([weight[:1], weight])[1:],
-}  # fmt: skip
+}
 
 
 @claim("layout-of-weights")

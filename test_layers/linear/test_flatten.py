@@ -33,7 +33,11 @@ def test_flatten(cell, arguments, shape):
 @claim("flatten-view-refused")
 @pytest.mark.parametrize(
     "strides",
-    [lambda x: x.transpose(2, 3), lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x[..., :2]],
+    [
+        lambda x: x.transpose(2, 3),
+        lambda x: x.contiguous(memory_format=torch.channels_last),
+        lambda x: x[..., :2],
+    ],
     ids=["transposed", "channels last", "sliced"],
 )
 def test_strides_that_no_view_can_have(cell, rng, strides):

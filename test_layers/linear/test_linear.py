@@ -10,7 +10,7 @@ from torchclaims.reference.convolution import linear, linear_backward
 from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import assert_same, assert_within, gamma, sum_bound, unit_roundoff
 
-# (leading dimensions, in_features, out_features, bias); products of small matrices take other paths than of large ones.
+# (leading dimensions, in_features, out_features, bias)
 CASES = {
     "a vector": ((), 5, 3, True),
     "a vector without bias": ((), 5, 3, False),
@@ -32,7 +32,7 @@ BECAUSE = "a sum of products in any order, rounded once"
 
 
 def bound_of(cell, terms, magnitude, result):
-    """Of a sum of products; older kernels for the CPU kept sums of half-precision products in that precision."""
+    """Of a sum of products; older kernels of the CPU kept sums in half precision."""
     older = cell.device.is_cpu and cell.dtype in (torch.float16, torch.bfloat16) and RELEASE.release < (2, 6)
     in_dtype = gamma(terms + 2, unit_roundoff(cell.dtype)) * magnitude if older else 0
     return sum_bound(cell, terms, magnitude, result) + in_dtype
@@ -55,7 +55,9 @@ def test_forward(cell, rng, lead, features, out, bias):
     magnitude = linear(*(None if factor is None else abs(factor) for factor in factors))
     seen = cell.run(layer)(x)
     assert seen.dtype == cell.dtype
-    assert_within(seen, expected, bound_of(cell, features + 1, magnitude, expected), what="output", because=BECAUSE)
+    assert_within(
+        seen, expected, bound_of(cell, features + 1, magnitude, expected), what="output", because=BECAUSE
+    )
 
 
 @claim("linear-gradients")
@@ -70,7 +72,9 @@ def test_gradients(cell, rng, lead, features, out, bias):
     rows = int(np.prod(lead))
     seen = {"x": x.grad, "weight": layer.weight.grad, "bias": layer.bias.grad if bias else None}
     terms = (out, rows, rows)
-    for (name, gradient), wanted, magnitude, count in zip(seen.items(), expected, magnitudes, terms, strict=True):
+    for (name, gradient), wanted, magnitude, count in zip(
+        seen.items(), expected, magnitudes, terms, strict=True
+    ):
         if bias or name != "bias":
             assert gradient is not None, f"no gradient of {name}"
             bound = bound_of(cell, count, magnitude, wanted)
@@ -90,12 +94,12 @@ def test_parameter_shapes(bias):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2, 6), r"shapes cannot be multiplied \(2x6 and 4x3\)"),
+        ((2, 6), r"cannot be multiplied \(2x6 and 4x3\)"),
         ((2, 5, 6), r"\(10x6 and 4x3\)"),
-        ((3,), r"[0-9x]+ and 4x3|size"),
+        ((3,), r"and 4x3|size"),
     ],
     ids=["batch", "sequence", "vector"],
-)  # fmt: skip
+)
 def test_other_features(cell, shape, message):
     layer = cell.place(nn.Linear(4, 3))
     before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}

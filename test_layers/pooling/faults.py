@@ -11,16 +11,26 @@ def _each(value, dims):
 
 
 def each_max(patch, alter):
-    """Max pooling calls ``alter(dims, original, input, arguments)``; arguments is a dict, one value a dimension."""
+    """Max pooling calls ``alter(dims, original, input, arguments)``; a dict, one value a dimension."""
     for dims in (1, 2, 3):
 
         def make(original, dims=dims):
-            def max_pool(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+            def max_pool(
+                input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+            ):
                 stride = kernel_size if stride is None else stride
-                axes = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+                axes = {
+                    "kernel_size": kernel_size,
+                    "stride": stride,
+                    "padding": padding,
+                    "dilation": dilation,
+                }
                 arguments = {key: _each(value, dims) for key, value in axes.items()}
                 return alter(
-                    dims, original, input, {**arguments, "ceil_mode": ceil_mode, "return_indices": return_indices}
+                    dims,
+                    original,
+                    input,
+                    {**arguments, "ceil_mode": ceil_mode, "return_indices": return_indices},
                 )
 
             return max_pool
@@ -29,7 +39,7 @@ def each_max(patch, alter):
 
 
 def each_average(patch, alter):
-    """Average pooling calls ``alter(dims, original, input, arguments)``; arguments is a dict, one value a dimension."""
+    """Average pooling calls ``alter(dims, original, input, arguments)``; a dict, one value a dimension."""
     for dims in (1, 2, 3):
 
         def make(original, dims=dims):
@@ -99,7 +109,9 @@ def stride_of_one_axis(patch):
 @breaks("pool-stride-default", "pool-output-shape")
 def stride_of_one(patch):
     """The stride is 1 where it equals the kernel size."""
-    each_pool(patch, lambda dims, a: {"stride": (1,) * dims if a["stride"] == a["kernel_size"] else a["stride"]})
+    each_pool(
+        patch, lambda dims, a: {"stride": (1,) * dims if a["stride"] == a["kernel_size"] else a["stride"]}
+    )
 
 
 @breaks("maxpool-values", "avgpool-values")
@@ -260,7 +272,10 @@ def gradient_to_all_equals(patch):
 @breaks("maxpool-nan")
 def nan_loses(patch):
     """A NaN loses against every number."""
-    each_max(patch, lambda dims, original, x, a: original(torch.nan_to_num(x, -torch.inf, torch.inf, -torch.inf), **a))
+    each_max(
+        patch,
+        lambda dims, original, x, a: original(torch.nan_to_num(x, -torch.inf, torch.inf, -torch.inf), **a),
+    )
 
 
 @breaks("maxpool-nan")
@@ -319,7 +334,8 @@ def small_input_gets_a_small_kernel(patch):
 
     def alter(dims, original, x, a):
         kernel = tuple(
-            min(k, s + 2 * p) for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"], strict=False)
+            min(k, s + 2 * p)
+            for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"], strict=False)
         )
         return original(x, **{**a, "kernel_size": kernel})
 
@@ -340,7 +356,7 @@ def padding_counted_by_default_never(patch):
 
 @breaks("avgpool-values")
 def overhang_counts(patch):
-    """With ceil_mode, the elements beyond the padding count: every window is divided by the size of the kernel."""
+    """With ceil_mode, elements beyond the padding count: each window is divided by the kernel's size."""
 
     def alter(dims, original, x, a):
         if not a["ceil_mode"] or not a["count_include_pad"] or dims == 1:
@@ -354,7 +370,8 @@ def overhang_counts(patch):
 def divisor_override_ignored(patch):
     """divisor_override is ignored."""
     each_average(
-        patch, lambda dims, original, x, a: original(x, **{**a, **({"divisor_override": None} if dims > 1 else {})})
+        patch,
+        lambda dims, original, x, a: original(x, **{**a, **({"divisor_override": None} if dims > 1 else {})}),
     )
 
 

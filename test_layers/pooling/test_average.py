@@ -22,17 +22,28 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "overlapping": ((2, 2, 7, 8), {"kernel_size": (3, 3), "stride": (1, 2)}),
     "padding counts": ((2, 2, 5, 6), {"kernel_size": (2, 4), "stride": (2, 2), "padding": (1, 2)}),
     "padding does not count": (
-        (2, 2, 5, 6), {"kernel_size": (2, 4), "stride": (2, 2), "padding": (1, 2), "count_include_pad": False}
+        (2, 2, 5, 6),
+        {"kernel_size": (2, 4), "stride": (2, 2), "padding": (1, 2), "count_include_pad": False},
     ),
     "ceil": ((2, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "ceil_mode": True}),
     "ceil, padding counts": (
-        (1, 2, 6, 8), {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 1), "ceil_mode": True}
+        (1, 2, 6, 8),
+        {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 1), "ceil_mode": True},
     ),
     "ceil, padding does not count": (
         (1, 2, 6, 8),
-        {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 1), "ceil_mode": True, "count_include_pad": False},
+        {
+            "kernel_size": (3, 2),
+            "stride": (2, 3),
+            "padding": (1, 1),
+            "ceil_mode": True,
+            "count_include_pad": False,
+        },
     ),
-    "divisor": ((1, 2, 5, 6), {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5}),
+    "divisor": (
+        (1, 2, 5, 6),
+        {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5},
+    ),
     "one column": ((3, 2, 7, 1), {"kernel_size": (3, 1), "stride": (2, 1)}),
     "many channels": ((1, 33, 4, 5), {"kernel_size": (3, 2), "stride": (1, 1), "padding": (1, 1)}),
     "one window": ((2, 17, 3, 5), {"kernel_size": (3, 5), "stride": (1, 1)}),
@@ -44,11 +55,19 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "in 3-D": ((2, 2, 4, 5, 6), {"kernel_size": (2, 3, 1), "stride": (2, 1, 3), "padding": (1, 1, 0)}),
     "in 3-D, ceil": (
         (1, 2, 5, 6, 7),
-        {"kernel_size": (2, 3, 2), "stride": (2, 2, 2), "padding": (1, 0, 1), "ceil_mode": True,
-         "count_include_pad": False},
+        {
+            "kernel_size": (2, 3, 2),
+            "stride": (2, 2, 2),
+            "padding": (1, 0, 1),
+            "ceil_mode": True,
+            "count_include_pad": False,
+        },
     ),
-    "in 3-D, divisor": ((1, 2, 3, 4, 5), {"kernel_size": (2, 2, 3), "stride": (1, 2, 2), "divisor_override": 7}),
-}  # fmt: skip
+    "in 3-D, divisor": (
+        (1, 2, 3, 4, 5),
+        {"kernel_size": (2, 2, 3), "stride": (1, 2, 2), "divisor_override": 7},
+    ),
+}
 
 
 def geometry(arguments):
@@ -98,4 +117,6 @@ def test_gradients(cell, rng, dims):
         magnitude = avg_pool_backward(abs(to_numpy(grad)), sizes, windows, *counting)
         shares = int(np.prod(windows.kernel))
         bound = bound_of(cell, shares, magnitude, expected, 1 + shares)
-        assert_within(x.grad, expected, bound, what=f"gradient, {name}", because="quotients, added one by one")
+        assert_within(
+            x.grad, expected, bound, what=f"gradient, {name}", because="quotients, added one by one"
+        )

@@ -24,7 +24,8 @@ CASES = {
     "dilation": ((1, 2, 8, 9), {"kernel_size": (3, 2), "stride": (1, 1), "dilation": (2, 3)}),
     "ceil": ((2, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "ceil_mode": True}),
     "ceil, a window dropped": (
-        (1, 2, 4, 7), {"kernel_size": (2, 2), "stride": (3, 2), "padding": (1, 1), "ceil_mode": True}
+        (1, 2, 4, 7),
+        {"kernel_size": (2, 2), "stride": (3, 2), "padding": (1, 1), "ceil_mode": True},
     ),
     "all at once": (
         (2, 3, 9, 15),
@@ -43,7 +44,7 @@ CASES = {
         (1, 3, 5, 6, 7),
         {"kernel_size": (2, 2, 3), "stride": (2, 3, 2), "dilation": (1, 3, 1), "ceil_mode": True},
     ),
-}  # fmt: skip
+}
 
 
 def cases_of(dims):
@@ -63,7 +64,7 @@ def windows_of(arguments):
 
 
 def distinct(rng, shape):
-    """Different small whole numbers and halves of both signs, more negative ones, in a plane: exact in every dtype."""
+    """Small numbers of both signs, all different within a plane, exact in every dtype."""
     plane = int(np.prod(shape[2:]))
     values = np.stack([rng.permutation(plane) - 0.75 * plane for _ in range(shape[0] * shape[1])])
     return values.reshape(shape)
@@ -91,7 +92,9 @@ def test_gradients(cell, rng, dims):
         shared = max_pool_backward(np.ones(places.shape), places, shape[2:])
         one_by_one = shared * unit_roundoff(cell.dtype) * magnitude
         bound = np.where(shared > 1, sum_bound(cell, int(shared.max()), magnitude, expected) + one_by_one, 0)
-        assert_within(x.grad, expected, bound, what=f"gradient, {name}", because="a sum over windows with one maximum")
+        assert_within(
+            x.grad, expected, bound, what=f"gradient, {name}", because="a sum over windows with one maximum"
+        )
 
 
 @claim("maxpool-indices")

@@ -41,7 +41,12 @@ def test_output_shape(cell, layers, dims):
             continue
         arguments = {"kernel_size": [1] * dims, "stride": [1] * dims, "padding": [0] * dims}
         arguments |= {"dilation": [1] * dims} if layers is MAX else {}
-        for name, value in (("kernel_size", kernel), ("stride", stride), ("padding", padding), ("dilation", dilation)):
+        for name, value in (
+            ("kernel_size", kernel),
+            ("stride", stride),
+            ("padding", padding),
+            ("dilation", dilation),
+        ):
             if name in arguments:
                 arguments[name][axis] = value
         sizes, lengths = [5] * dims, [5] * dims

@@ -39,7 +39,7 @@ def sigmoid_backward(grad: Array, x: Array) -> Array:
 
 
 def softmax(x: Array, axis: int) -> Array:
-    """exp(x) / sum(exp(x)) along ``axis``, shifted by the maximum, which changes nothing and cannot overflow."""
+    """exp(x) / sum(exp(x)) along ``axis``; less the maximum, which changes nothing and cannot overflow."""
     powers = np.exp(x - x.max(axis, keepdims=True))
     return powers / powers.sum(axis, keepdims=True)
 

@@ -8,10 +8,10 @@ from torchclaims.reference.windows import Array, Windows, leading
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1) -> Array:
-    """out[n, o, i] = bias[o] + sum over c, k of weight[o, c, k] * x[n, c, i * stride + k * dilation - padding].
+    """out[n, o, i] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, i stride + k dilation - padding].
 
-    ``x`` is (N, C, *spatial), ``weight`` (O, C / groups, *kernel); each group of output channels sees its own group of
-    input channels.
+    ``x`` is (N, C, *spatial), ``weight`` (O, C / groups, *kernel); each group of output channels sees its
+    own group of input channels.
     """
     sizes = x.shape[2:]
     padded = _in_groups(windows.padded(x, 0.0), groups)
@@ -26,7 +26,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, windows: Windows, grou
 def convolve_backward(
     grad: Array, x: Array, weight: Array, windows: Windows, groups: int = 1
 ) -> tuple[Array, Array, Array]:
-    """Gradients with respect to ``x``, weight and bias: every product of the sum hands its gradient to both factors."""
+    """Gradients with respect to ``x``, weight and bias: each product hands its gradient to both factors."""
     sizes = x.shape[2:]
     padded = _in_groups(windows.padded(x, 0.0), groups)
     kernels = _split_first(weight, groups)

@@ -17,7 +17,7 @@ class Maxima(NamedTuple):
 
 
 def max_pool(x: Array, windows: Windows) -> Maxima:
-    """The largest element of each window, the first one of equals, a NaN before all; padding is minus infinity."""
+    """The largest element of each window, the first of equals, NaN before all; padding is minus infinity."""
     sizes = x.shape[-len(windows.kernel) :]
     padded = windows.padded(x, -np.inf)
     numbers = windows.padded(np.arange(np.prod(sizes)).reshape(sizes), -1)
@@ -37,10 +37,12 @@ def max_pool_backward(grad: Array, places: Array, sizes: tuple[int, ...]) -> Arr
 
 
 def avg_pool(x: Array, windows: Windows, count_include_pad: bool = True, divisor: int | None = None) -> Array:
-    """The sum of each window over ``divisor``, or over how many of its elements lie in the input and, if they count,
-    in its padding."""
+    """The sum of each window over ``divisor``, or over how many of its elements lie in the input, or in
+    its padding where that counts."""
     sizes = x.shape[-len(windows.kernel) :]
-    return _window_sums(windows.padded(x, 0.0), windows, sizes) / _counts(windows, sizes, count_include_pad, divisor)
+    return _window_sums(windows.padded(x, 0.0), windows, sizes) / _counts(
+        windows, sizes, count_include_pad, divisor
+    )
 
 
 def avg_pool_backward(
@@ -58,7 +60,9 @@ def avg_pool_backward(
     return windows.cropped(padded, sizes)
 
 
-def _counts(windows: Windows, sizes: tuple[int, ...], count_include_pad: bool, divisor: int | None) -> Array | int:
+def _counts(
+    windows: Windows, sizes: tuple[int, ...], count_include_pad: bool, divisor: int | None
+) -> Array | int:
     if divisor is not None:
         return divisor
     counted = windows.padded(np.ones(sizes), float(count_include_pad), beyond=0.0)

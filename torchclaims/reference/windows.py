@@ -1,4 +1,4 @@
-"""Sliding windows over the trailing dimensions of an array: the geometry that convolution and pooling share."""
+"""Sliding windows over the trailing dimensions of an array: the geometry of convolution and pooling."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Ints = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of ``kernel`` elements, ``dilation`` apart, that start every ``stride`` elements; a number a dimension.
+    """Windows of ``kernel`` elements, ``dilation`` apart, one every ``stride``; a number a dimension.
 
-    ``padding`` is how much is added before the first element and after the last. With ``ceil_mode`` a last window may
-    reach beyond the padding, but it must start within the input or the padding before it.
+    ``padding`` is how much is added before the first element and after the last. With ``ceil_mode`` a
+    last window may reach beyond the padding, but it must start within the input or the padding before it.
     """
 
     kernel: Ints
@@ -31,7 +31,7 @@ class Windows:
     def of(
         cls, kernel: Ints, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
     ) -> Windows:
-        """Windows as PyTorch's layers describe them: one number stands for all dimensions, padding for both ends."""
+        """Windows as PyTorch's layers describe them: one number for all dimensions, padding for both ends."""
         dims = len(kernel)
         pads = tuple((pad, pad) for pad in _each(padding, dims))
         return cls(kernel, _each(stride, dims), pads, _each(dilation, dims), ceil_mode)
@@ -57,7 +57,13 @@ class Windows:
         sizes = x.shape[-len(self.kernel) :]
         lead = [(0, 0)] * (x.ndim - len(self.kernel))
         overhang = [
-            (0, max(0, (count - 1) * self.stride[dim] + self._extent(dim) - sizes[dim] - sum(self.padding[dim])))
+            (
+                0,
+                max(
+                    0,
+                    (count - 1) * self.stride[dim] + self._extent(dim) - sizes[dim] - sum(self.padding[dim]),
+                ),
+            )
             for dim, count in enumerate(self.counts(sizes))
         ]
         inner = np.pad(x, [*lead, *self.padding], constant_values=value)
@@ -69,14 +75,20 @@ class Windows:
         return padded[leading(inside)]
 
     def taps(self, sizes: Ints) -> Iterator[tuple[Ints, tuple[Any, ...]]]:
-        """For each element of the kernel, in row-major order: its place, and the index of a padded array that picks
-        what this element meets in every window."""
+        """For each element of the kernel, in row-major order: its place, and the index that picks what it
+        meets, in every window, from a padded array."""
         counts = self.counts(sizes)
         for place in itertools.product(*map(range, self.kernel)):
             steps = zip(place, self.dilation, self.stride, counts, strict=True)
             yield (
                 place,
-                (..., *(slice(p * apart, p * apart + step * (count - 1) + 1, step) for p, apart, step, count in steps)),
+                (
+                    ...,
+                    *(
+                        slice(p * apart, p * apart + step * (count - 1) + 1, step)
+                        for p, apart, step, count in steps
+                    ),
+                ),
             )
 
 
