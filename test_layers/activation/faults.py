@@ -202,9 +202,7 @@ def sigmoid_gradient_without_complement(patch):
     def make(original):
         def sigmoid(x):
             out = original(x)
-            return regraded(
-                out, torch.where(out > 0.9, 1 / (1 - out.detach()).clamp(min=1e-3), torch.ones_like(out))
-            )
+            return regraded(out, torch.where(out > 0.9, 1 / (1 - out.detach()).clamp(min=1e-3), torch.ones_like(out)))
 
         return sigmoid
 
@@ -242,9 +240,7 @@ def padded_to_a_vector(patch):
     def alter(original, x, dim):
         size = x.shape[dim]
         filler = torch.zeros_like(
-            x.narrow(dim, 0, 1).expand(
-                [-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)]
-            )
+            x.narrow(dim, 0, 1).expand([-size % 8 if d == dim % x.dim() else s for d, s in enumerate(x.shape)])
         )
         return original(torch.cat([x, filler], dim), dim).narrow(dim, 0, size)
 

@@ -59,9 +59,7 @@ def test_relu_gradient(cell, rng):
 def test_relu_special(cell, length):
     values = np.resize([np.nan, np.inf, -np.inf, -0.0], length)
     expected = np.resize([np.nan, np.inf, 0.0, 0.0], length)
-    assert_within(
-        cell.run(nn.ReLU())(cell.tensor(values)), expected, 0, what="relu(x)", because="special values"
-    )
+    assert_within(cell.run(nn.ReLU())(cell.tensor(values)), expected, 0, what="relu(x)", because="special values")
 
 
 @claim("relu-special")
@@ -79,9 +77,7 @@ def test_relu_inplace(cell, rng, size):
     x = leaf * 1
     out = nn.ReLU(inplace=True)(x)
     assert out is x
-    assert_within(
-        x, activation.relu(to_numpy(leaf)), 0, what="the input afterwards", because="nothing is rounded"
-    )
+    assert_within(x, activation.relu(to_numpy(leaf)), 0, what="the input afterwards", because="nothing is rounded")
     out.backward(grad)
     expected = activation.relu_backward(to_numpy(grad), to_numpy(leaf))
     assert_within(leaf.grad, expected, 0, what="gradient", because="nothing is rounded")
@@ -100,9 +96,7 @@ def test_leaky_relu(cell, rng, size, slope):
     wanted = activation.leaky_relu_backward(to_numpy(grad), to_numpy(x), slope)
     because = "the slope and the product are rounded where x <= 0"
     for seen, right, what in ((out, expected, "leaky_relu(x)"), (x.grad, wanted, "gradient")):
-        assert_within(
-            seen, right, np.where(to_numpy(x) > 0, 0, roundings(cell, 2, right)), what=what, because=because
-        )
+        assert_within(seen, right, np.where(to_numpy(x) > 0, 0, roundings(cell, 2, right)), what=what, because=because)
 
 
 @claim("sigmoid-formula")
@@ -118,16 +112,12 @@ def test_sigmoid(cell, rng):
         expected = activation.sigmoid(to_numpy(x))
         # The exponential is good to two units in the last place: four roundings; a sum and a division follow.
         bound = bound_of(cell, 6, expected)
-        assert_within(
-            out, expected, bound, what=f"sigmoid of {size}", because="an exponential, a sum, a division"
-        )
+        assert_within(out, expected, bound, what=f"sigmoid of {size}", because="an exponential, a sum, a division")
         # From the rounded output; a relative error of s is one of 1 - s that is s / (1 - s) as large.
         wanted = activation.sigmoid_backward(to_numpy(grad), to_numpy(x))
         worst = np.abs(wanted) * (1 + np.exp(np.maximum(to_numpy(x), 0)))
         bound = (gamma(7, unit) + unit_roundoff(cell.dtype)) * worst + roundings(cell, 3, wanted)
-        assert_within(
-            x.grad, wanted, bound, what=f"gradient of {size}", because="s (1 - s) g from the rounded s"
-        )
+        assert_within(x.grad, wanted, bound, what=f"gradient of {size}", because="s (1 - s) g from the rounded s")
 
 
 @claim("sigmoid-formula")
@@ -137,9 +127,7 @@ def test_small_sigmoids(cell):
     x = cell.tensor(np.linspace(lowest, 10, 37))
     expected = activation.sigmoid(to_numpy(x))
     seen = cell.run(nn.Sigmoid())(x)
-    assert_within(
-        seen, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /"
-    )
+    assert_within(seen, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /")
 
 
 @claim("sigmoid-formula")
@@ -147,6 +135,4 @@ def test_sigmoid_far_out(cell):
     x = cell.tensor([-np.inf, -1e4, -12.0, 0.0, 40.0, 1e4, np.inf, np.nan])
     expected = activation.sigmoid(to_numpy(x))
     seen = cell.run(nn.Sigmoid())(x)
-    assert_within(
-        seen, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /"
-    )
+    assert_within(seen, expected, bound_of(cell, 6, expected), what="sigmoid(x)", because="an exponential, +, /")

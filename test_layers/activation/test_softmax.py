@@ -74,9 +74,7 @@ def test_gradient(cell, rng):
         magnitude = shares * (abs(weights) + (abs(weights) * shares).sum(dim, keepdims=True))
         # The output, rounded as above, enters twice: as a factor and within the sum.
         once = relative_error(cell, values, dim) + gamma(3, unit_roundoff(cell.dtype))
-        bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(
-            cell, 1, expected
-        )
+        bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
         what = f"gradient of {shape} along {dim}"
         assert_within(x.grad, expected, bound, what=what, because="s (g - sum of g s) from the rounded s")
 
@@ -97,9 +95,7 @@ def test_sums_to_one(cell, rng, dim, offset):
 @claim("softmax-distribution")
 def test_one_far_above_the_others(cell):
     x = cell.tensor([[0.0, 3e4, 0.0], [-3e4, -3e4, -np.inf]])
-    assert_same(
-        cell.run(nn.Softmax(1))(x), cell.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]), what="softmax(x)"
-    )
+    assert_same(cell.run(nn.Softmax(1))(x), cell.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]), what="softmax(x)")
 
 
 @claim("softmax-implicit-dim")

@@ -14,9 +14,7 @@ def each_convolution(patch, alter):
             def broken(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
                 arguments = {"input": input, "weight": weight, "bias": bias, "groups": groups}
                 for key, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
-                    arguments[key] = (
-                        value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
-                    )
+                    arguments[key] = value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
                 return alter(dims, original, arguments)
 
             def spread(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -166,9 +164,7 @@ def padded_with_the_border(patch):
         if isinstance(a["padding"], str) or not any(a["padding"]) or a["input"].numel() == 0:
             return original(**a)
         pads = [pad for pad in reversed(a["padding"]) for _ in range(2)]
-        return original(
-            **{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims}
-        )
+        return original(**{**a, "input": nn.functional.pad(a["input"], pads, mode="replicate"), "padding": (0,) * dims})
 
     each_convolution(patch, alter)
 

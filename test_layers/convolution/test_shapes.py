@@ -27,14 +27,10 @@ def test_output_shape(dims):
         sizes, more = [5] * dims, {"stride": stride, "padding": padding, "dilation": dilation}
         kernels = [2] * dims
         sizes[axis], kernels[axis] = size, kernel
-        arguments = {
-            name: [default] * dims for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
-        }
+        arguments = {name: [default] * dims for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))}
         for name, value in more.items():
             arguments[name][axis] = value
-        layer = LAYERS[dims](
-            1, 2, kernels, **{name: tuple(value) for name, value in arguments.items()}, device="meta"
-        )
+        layer = LAYERS[dims](1, 2, kernels, **{name: tuple(value) for name, value in arguments.items()}, device="meta")
         key = (axis, size, kernel, *more.values())
         seen[key] = tuple(layer(torch.empty(3, 1, *sizes, device="meta")).shape)
         lengths = [4] * dims

@@ -59,9 +59,7 @@ def test_groups_are_convolutions_side_by_side(cell, rng, dims, groups):
         factors = [abs(to_numpy(tensor)) for tensor in (x[:, ins], alone.weight, alone.bias)]
         expected = to_numpy(cell.run(alone)(x[:, ins]))
         bound = 2 * sum_bound(cell, alone.weight[0].numel() + 1, convolve(*factors, windows), expected)
-        assert_within(
-            out[:, outs], expected, bound, what=f"group {group}", because="both sides are sums of products"
-        )
+        assert_within(out[:, outs], expected, bound, what=f"group {group}", because="both sides are sums of products")
 
 
 @claim("conv-groups-apart")

@@ -100,9 +100,7 @@ def test_forward(cell, rng, case):
     assert out.dtype == cell.dtype
     factors = [to_numpy(x), to_numpy(layer.weight), None if layer.bias is None else to_numpy(layer.bias)]
     expected = convolve(*factors, case.windows, case.groups)
-    magnitude = convolve(
-        *(None if factor is None else abs(factor) for factor in factors), case.windows, case.groups
-    )
+    magnitude = convolve(*(None if factor is None else abs(factor) for factor in factors), case.windows, case.groups)
     bound = bound_of(cell, layer.weight[0].numel() + 1, 0, magnitude, expected)
     assert_within(out, expected, bound, what="output", because=BECAUSE)
 

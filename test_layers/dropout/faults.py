@@ -98,9 +98,7 @@ def not_rescaled(patch):
 @breaks("dropout-scale")
 def scaled_by_the_rate(patch):
     """What survives is divided by p instead of 1 - p."""
-    altered(
-        patch, lambda f, x, p, training, inplace: f(x, p, training) * ((1 - p) / p if training and p else 1)
-    )
+    altered(patch, lambda f, x, p, training, inplace: f(x, p, training) * ((1 - p) / p if training and p else 1))
 
 
 @breaks("dropout-scale")
@@ -182,9 +180,7 @@ def inplace_writes_the_mask_only(patch):
 @breaks("dropout-planes")
 def planes_dropped_in_part(patch):
     """Elements are dropped instead of whole channels."""
-    altered(
-        patch, lambda f, x, p, training, inplace: nn.functional.dropout(x, p, training, inplace), OF_PLANES
-    )
+    altered(patch, lambda f, x, p, training, inplace: nn.functional.dropout(x, p, training, inplace), OF_PLANES)
 
 
 @breaks("dropout-planes")

@@ -77,9 +77,7 @@ def test_scale(cell, rng, p, shape):
     for seen, values, what in ((out, x, "output"), (x.grad, grad, "gradient")):
         expected = np.where(kept, to_numpy(values) / (1 - p), 0)
         bound = roundings(cell, count, expected) if count else 0
-        assert_within(
-            seen, expected, bound, what=what, because="a factor and a product, rounded where not powers of 2"
-        )
+        assert_within(seen, expected, bound, what=what, because="a factor and a product, rounded where not powers of 2")
 
 
 @claim("dropout-scale")
@@ -122,7 +120,5 @@ def test_inplace(cell, rng):
     out = nn.Dropout(0.5, inplace=True)(x)
     assert out.data_ptr() == x.data_ptr()
     assert_same(out, x, what="output and input")
-    assert_within(
-        x, np.where(to_numpy(x) != 0, 2 * to_numpy(cell.tensor(values)), 0), 0, what="input", because="exact"
-    )
+    assert_within(x, np.where(to_numpy(x) != 0, 2 * to_numpy(cell.tensor(values)), 0), 0, what="input", because="exact")
     assert 0 < int((x == 0).sum()) < x.numel()

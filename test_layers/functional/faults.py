@@ -113,9 +113,7 @@ def relu_waits_for_a_container(patch):
         return add_module
 
     patch(nn.Module, "add_module", make_add)
-    altered_module(
-        patch, nn.ReLU, lambda original, self, x: original(self, x) if hasattr(self, "held") else x
-    )
+    altered_module(patch, nn.ReLU, lambda original, self, x: original(self, x) if hasattr(self, "held") else x)
 
 
 @breaks("func-function-is-no-layer")
@@ -129,9 +127,7 @@ def functions_become_layers(patch):
 
     def make(original):
         def add_module(self, name, module):
-            original(
-                self, name, module if isinstance(module, nn.Module) or module is None else Wrapped(module)
-            )
+            original(self, name, module if isinstance(module, nn.Module) or module is None else Wrapped(module))
 
         return add_module
 

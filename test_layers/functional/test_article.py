@@ -58,9 +58,7 @@ def test_values_gradients_and_statistics(cell, rng, training):
         out = stem(x)
         out.backward(grad)
         outs.append(out.detach())
-        states.append(
-            {**stem.state_dict(), "x": x.grad, **{name: p.grad for name, p in stem.named_parameters()}}
-        )
+        states.append({**stem.state_dict(), "x": x.grad, **{name: p.grad for name, p in stem.named_parameters()}})
     assert 0 < int((outs[0] == 0).sum()) < outs[0].numel(), "nothing was cut off, or all"
     assert (outs[0] >= 0).all()
     assert_same(outs[1], outs[0], what="outputs")

@@ -19,9 +19,7 @@ def plain(name):
 def module_classes():
     """The public module classes of torch.nn, by name."""
     public = {name: getattr(nn, name) for name in dir(nn) if not name.startswith("_")}
-    return {
-        name: kind for name, kind in public.items() if inspect.isclass(kind) and issubclass(kind, nn.Module)
-    }
+    return {name: kind for name, kind in public.items() if inspect.isclass(kind) and issubclass(kind, nn.Module)}
 
 
 def functions():
@@ -122,9 +120,7 @@ def test_no_twin():
 @claim("func-twins")
 def test_renamed():
     lonely, there = without_twin(), functions()
-    assert {
-        name for name, function in RENAMED.items() if name not in lonely or function not in there
-    } == set()
+    assert {name for name, function in RENAMED.items() if name not in lonely or function not in there} == set()
 
 
 ALONE = [

@@ -49,9 +49,7 @@ def linear_of_strided_rows(patch):
 
     def misreading(x):
         return (
-            x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0)
-            if x.stride(-1) == 2
-            else x
+            x.as_strided(x.shape, (*x.stride()[:-1], 1), x.storage_offset()).nan_to_num(0.0) if x.stride(-1) == 2 else x
         )
 
     misread(patch, "linear", misreading)
@@ -76,9 +74,7 @@ def weight_taken_for_contiguous(patch):
 
     def make(original):
         def broken(input, weight, *args, **kwargs):
-            return original(
-                input, weight.as_strided(weight.shape, torch.empty(weight.shape).stride()), *args, **kwargs
-            )
+            return original(input, weight.as_strided(weight.shape, torch.empty(weight.shape).stride()), *args, **kwargs)
 
         return broken
 

@@ -93,9 +93,7 @@ def check(cell, seen, plain, count, layout):
     # Half-precision kernels round at most a few intermediate results to the cell's dtype.
     working = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
     bound = 4 * (gamma(2 * count, working) + gamma(min(count, 8), unit_roundoff(cell.dtype)))
-    for ours, theirs, what in zip(
-        seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False
-    ):
+    for ours, theirs, what in zip(seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False):
         assert_within(
             ours,
             to_numpy(theirs),

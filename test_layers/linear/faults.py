@@ -40,9 +40,7 @@ def bias_twice_for_a_vector(patch):
     """Without a batch the bias is added twice."""
     altered(
         patch,
-        lambda original, x, weight, bias: original(
-            x, weight, bias if x.dim() > 1 or bias is None else 2 * bias
-        ),
+        lambda original, x, weight, bias: original(x, weight, bias if x.dim() > 1 or bias is None else 2 * bias),
     )
 
 
@@ -63,11 +61,7 @@ def tail_of_a_long_sum_lost(patch):
     altered(
         patch,
         lambda original, x, weight, bias: original(
-            *(
-                (x[..., : x.shape[-1] // 8 * 8], weight[:, : x.shape[-1] // 8 * 8])
-                if x.shape[-1] > 8
-                else (x, weight)
-            ),
+            *((x[..., : x.shape[-1] // 8 * 8], weight[:, : x.shape[-1] // 8 * 8]) if x.shape[-1] > 8 else (x, weight)),
             bias,
         ),
     )

@@ -55,9 +55,7 @@ def test_forward(cell, rng, lead, features, out, bias):
     magnitude = linear(*(None if factor is None else abs(factor) for factor in factors))
     seen = cell.run(layer)(x)
     assert seen.dtype == cell.dtype
-    assert_within(
-        seen, expected, bound_of(cell, features + 1, magnitude, expected), what="output", because=BECAUSE
-    )
+    assert_within(seen, expected, bound_of(cell, features + 1, magnitude, expected), what="output", because=BECAUSE)
 
 
 @claim("linear-gradients")
@@ -72,9 +70,7 @@ def test_gradients(cell, rng, lead, features, out, bias):
     rows = int(np.prod(lead))
     seen = {"x": x.grad, "weight": layer.weight.grad, "bias": layer.bias.grad if bias else None}
     terms = (out, rows, rows)
-    for (name, gradient), wanted, magnitude, count in zip(
-        seen.items(), expected, magnitudes, terms, strict=True
-    ):
+    for (name, gradient), wanted, magnitude, count in zip(seen.items(), expected, magnitudes, terms, strict=True):
         if bias or name != "bias":
             assert gradient is not None, f"no gradient of {name}"
             bound = bound_of(cell, count, magnitude, wanted)

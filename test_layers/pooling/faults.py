@@ -15,9 +15,7 @@ def each_max(patch, alter):
     for dims in (1, 2, 3):
 
         def make(original, dims=dims):
-            def max_pool(
-                input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-            ):
+            def max_pool(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
                 stride = kernel_size if stride is None else stride
                 axes = {
                     "kernel_size": kernel_size,
@@ -109,9 +107,7 @@ def stride_of_one_axis(patch):
 @breaks("pool-stride-default", "pool-output-shape")
 def stride_of_one(patch):
     """The stride is 1 where it equals the kernel size."""
-    each_pool(
-        patch, lambda dims, a: {"stride": (1,) * dims if a["stride"] == a["kernel_size"] else a["stride"]}
-    )
+    each_pool(patch, lambda dims, a: {"stride": (1,) * dims if a["stride"] == a["kernel_size"] else a["stride"]})
 
 
 @breaks("maxpool-values", "avgpool-values")
@@ -334,8 +330,7 @@ def small_input_gets_a_small_kernel(patch):
 
     def alter(dims, original, x, a):
         kernel = tuple(
-            min(k, s + 2 * p)
-            for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"], strict=False)
+            min(k, s + 2 * p) for k, s, p in zip(a["kernel_size"], x.shape[-dims:], a["padding"], strict=False)
         )
         return original(x, **{**a, "kernel_size": kernel})
 

@@ -117,6 +117,4 @@ def test_gradients(cell, rng, dims):
         magnitude = avg_pool_backward(abs(to_numpy(grad)), sizes, windows, *counting)
         shares = int(np.prod(windows.kernel))
         bound = bound_of(cell, shares, magnitude, expected, 1 + shares)
-        assert_within(
-            x.grad, expected, bound, what=f"gradient, {name}", because="quotients, added one by one"
-        )
+        assert_within(x.grad, expected, bound, what=f"gradient, {name}", because="quotients, added one by one")

@@ -92,9 +92,7 @@ def test_gradients(cell, rng, dims):
         shared = max_pool_backward(np.ones(places.shape), places, shape[2:])
         one_by_one = shared * unit_roundoff(cell.dtype) * magnitude
         bound = np.where(shared > 1, sum_bound(cell, int(shared.max()), magnitude, expected) + one_by_one, 0)
-        assert_within(
-            x.grad, expected, bound, what=f"gradient, {name}", because="a sum over windows with one maximum"
-        )
+        assert_within(x.grad, expected, bound, what=f"gradient, {name}", because="a sum over windows with one maximum")
 
 
 @claim("maxpool-indices")

@@ -40,9 +40,7 @@ def avg_pool(x: Array, windows: Windows, count_include_pad: bool = True, divisor
     """The sum of each window over ``divisor``, or over how many of its elements lie in the input, or in
     its padding where that counts."""
     sizes = x.shape[-len(windows.kernel) :]
-    return _window_sums(windows.padded(x, 0.0), windows, sizes) / _counts(
-        windows, sizes, count_include_pad, divisor
-    )
+    return _window_sums(windows.padded(x, 0.0), windows, sizes) / _counts(windows, sizes, count_include_pad, divisor)
 
 
 def avg_pool_backward(
@@ -60,9 +58,7 @@ def avg_pool_backward(
     return windows.cropped(padded, sizes)
 
 
-def _counts(
-    windows: Windows, sizes: tuple[int, ...], count_include_pad: bool, divisor: int | None
-) -> Array | int:
+def _counts(windows: Windows, sizes: tuple[int, ...], count_include_pad: bool, divisor: int | None) -> Array | int:
     if divisor is not None:
         return divisor
     counted = windows.padded(np.ones(sizes), float(count_include_pad), beyond=0.0)

@@ -84,10 +84,7 @@ class Windows:
                 place,
                 (
                     ...,
-                    *(
-                        slice(p * apart, p * apart + step * (count - 1) + 1, step)
-                        for p, apart, step, count in steps
-                    ),
+                    *(slice(p * apart, p * apart + step * (count - 1) + 1, step) for p, apart, step, count in steps),
                 ),
             )
 
