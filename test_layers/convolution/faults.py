@@ -417,3 +417,20 @@ def same_with_a_stride_in_one_axis(patch):
         return __init__
 
     patch(nn.Conv2d, "__init__", broken)
+
+
+@breaks("conv-mostly-padding")
+def first_depth_outside_is_lost(patch):
+    """Of a kernel deeper than the input, the outputs that only the kernel's last slices reach stay empty."""
+
+    def make(original):
+        def conv3d(input, weight, *args, **kwargs):
+            output = original(input, weight, *args, **kwargs)
+            if weight.shape[2] <= input.shape[2]:
+                return output
+            reached = torch.arange(output.shape[2], device=output.device) >= input.shape[2]
+            return output * reached.to(output.dtype).view(-1, 1, 1)
+
+        return conv3d
+
+    patch(nn.functional, "conv3d", make)

@@ -124,3 +124,19 @@ def test_gradients(cell, rng, case):
         if gradient is not None:
             bound = bound_of(cell, terms[name], added[name], magnitude, wanted)
             assert_within(gradient, wanted, bound, what=f"gradient of {name}", because=BECAUSE)
+
+
+@claim("conv-mostly-padding")
+def test_one_voxel_within_its_padding(cell):
+    layer = cell.place(nn.Conv3d(1, 1, 3, padding=2, bias=False))
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(1.0, 28.0).view(1, 1, 3, 3, 3))
+    seen = to_numpy(cell.run(layer)(cell.tensor(np.ones((1, 1, 1, 1, 1))))).ravel()
+    expected = list(range(27, 0, -1))
+    on_cpu_in_bfloat16 = cell.device.is_cpu and cell.dtype == torch.bfloat16
+    if on_cpu_in_bfloat16 and seen.tolist() != expected and seen[18:].tolist() == expected[18:]:
+        pytest.xfail(
+            "on CPUs with AMX oneDNN's bfloat16 convolution leaves all depths but the last unwritten, without a word: "
+            "seen on 2.6.0, 2.13.0 and 2.15.0, of the kind of pytorch#163347 and pytorch#169688"
+        )
+    assert seen.tolist() == expected
