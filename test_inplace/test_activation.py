@@ -1,6 +1,7 @@
 """Activations with ``inplace=True``: what they change, when that is legal, what they save of memory."""
 
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -151,6 +152,23 @@ def test_activation_beside_its_twin(cell, rng, name):
     assert x.data_ptr() == memory
     assert x._version >= 1
     assert_same(x, twin, what=f"{name} in place")
+
+
+@claim("inplace-activation-twins")
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU),
+        *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.SiLU, nn.Mish, partial(nn.Threshold, 0.25, -2.0)),
+    ],
+    ids=lambda layer: getattr(layer, "func", layer).__name__,
+)
+def test_layer_beside_its_twin(cell, rng, layer):
+    x = cell.tensor(rng.normal(0, 4, (2, 3, 4)))
+    twin = layer().eval()(x)
+    assert twin is not x
+    assert layer(inplace=True).eval()(x) is x
+    assert_same(x, twin, what="the layer in place")
 
 
 NEGATIVE = {

@@ -130,14 +130,19 @@ def test_leaf_that_does_not_require_grad(cell, way):
 
 
 @claim("inplace-leaf-constant-allowed")
-def test_constant_becomes_part_of_the_graph(cell):
+@pytest.mark.parametrize(
+    ("operation", "gradient"),
+    [("mul_", START), ("add_", [1.0, 1.0, 1.0]), ("sub_", [-1.0, -1.0, -1.0]), ("copy_", [1.0, 1.0, 1.0])],
+    ids=["mul_", "add_", "sub_", "copy_"],
+)
+def test_constant_becomes_part_of_the_graph(cell, operation, gradient):
     constant = cell.tensor(START)
     weight = cell.tensor([2.0, 3.0, -5.0], requires_grad=True)
-    constant.mul_(weight)
+    getattr(constant, operation)(weight)
     assert constant.requires_grad
     assert not constant.is_leaf
     constant.sum().backward()
-    assert_same(weight.grad, cell.tensor(START), what="the gradient of weight")
+    assert_same(weight.grad, cell.tensor(gradient), what="the gradient of weight")
     assert constant.grad_fn is not None
 
 

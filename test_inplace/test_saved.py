@@ -377,6 +377,20 @@ class CubeOfSaved(torch.autograd.Function):
         return 3 * x**2 * gradient
 
 
+class ProductOfSaved(torch.autograd.Function):
+    """x * y, both handed to ``save_for_backward``."""
+
+    @staticmethod
+    def forward(ctx, x, y):
+        ctx.save_for_backward(x, y)
+        return x * y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, y = ctx.saved_tensors
+        return gradient * y, gradient * x
+
+
 class CubeOfAttribute(torch.autograd.Function):
     """x ** 3, its input kept as a plain attribute."""
 
@@ -402,6 +416,16 @@ def test_custom_function_that_saves(cell):
     with pytest.raises(RuntimeError, match=r"is at version 1; expected version 0"):
         y.sum().backward()
     assert leaf.grad is None
+
+
+@claim("inplace-custom-function")
+@pytest.mark.parametrize("written", [0, 1], ids=["first", "second"])
+def test_each_tensor_that_a_custom_function_saves_is_watched(cell, written):
+    factors = [cell.tensor([value, 2.0], requires_grad=True).clone() for value in (3.0, 5.0)]
+    product = ProductOfSaved.apply(*factors)
+    factors[written].mul_(2)
+    with pytest.raises(RuntimeError, match=r"is at version 1; expected version 0"):
+        product.sum().backward()
 
 
 @claim("inplace-custom-function")

@@ -176,6 +176,7 @@ SETITEMS = {
     "slice": (slice(0, 2), [5.0, 7.0], [10.0, 14.0, 0.0]),
     "broadcast": (slice(None), [5.0], [10.0, 10.0, 10.0]),
     "indices": ([2, 0], [5.0, 7.0], [14.0, 0.0, 10.0]),
+    "mask": (torch.tensor([True, False, True]), [5.0, 7.0], [10.0, 0.0, 14.0]),
 }
 
 
@@ -191,7 +192,10 @@ def test_setitem_records(cell, how):
     assert_same(z.detach(), cell.tensor(expected), what="z")
     scale = cell.tensor([1.0, 10.0, 100.0])
     (z * scale).sum().backward()
-    gradient = {"element": [2.0], "slice": [2.0, 20.0], "broadcast": [222.0], "indices": [200.0, 2.0]}[how]
+    gradient = {
+        **{"element": [2.0], "slice": [2.0, 20.0], "broadcast": [222.0]},
+        **{"indices": [200.0, 2.0], "mask": [2.0, 200.0]},
+    }[how]
     assert_same(weight.grad, cell.tensor(gradient), what="the gradient of what was written")
 
 
@@ -212,6 +216,15 @@ def test_operand_never_grows(cell, operation, shape, other):
 
 
 @claim("inplace-never-grows")
+def test_copy_never_grows(cell):
+    x = cell.tensor([1.0, 2.0])
+    with pytest.raises(RuntimeError, match="expand|broadcast"):
+        x.copy_(cell.tensor([[3.0, 4.0], [5.0, 6.0]]))
+    assert_same(x, cell.tensor([1.0, 2.0]), what="x after the refusal")
+    assert x._version == 0
+
+
+@claim("inplace-never-grows")
 def test_other_operand_grows(cell):
     x = cell.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     x.add_(cell.tensor([10.0, 20.0, 30.0])).mul_(cell.tensor([[1.0], [2.0]]))
@@ -219,11 +232,14 @@ def test_other_operand_grows(cell):
 
 
 @claim("inplace-result-type")
-@pytest.mark.parametrize("operation", ["add_", "sub_", "mul_", "div_"])
-def test_integers_refuse_a_fraction(cell, operation):
+@pytest.mark.parametrize(
+    ("operation", "operand"),
+    [("add_", 1.5), ("sub_", 1.5), ("mul_", 1.5), ("div_", 1.5), ("div_", 2), ("__itruediv__", 2)],
+)
+def test_integers_refuse_a_fraction(cell, operation, operand):
     x = cell.tensor([1, 2, 3], dtype=torch.int64)
     with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
-        getattr(x, operation)(1.5)
+        getattr(x, operation)(operand)
     assert_same(x, cell.tensor([1, 2, 3], dtype=torch.int64), what="x after the refusal")
     assert x._version == 0
     assert (x + 1.5).dtype == torch.get_default_dtype()

@@ -76,6 +76,10 @@ def test_any_objects_in_and_out(hooked, cell):
     assert kwargs["flag"] is None
     assert kwargs["nested"] is given
     assert module() == ((), {})
+    for one in given:
+        args, kwargs = module(one)
+        assert (len(args), kwargs) == (1, {})
+        assert args[0] is one, "a tuple or dict that comes alone is one argument too"
 
 
 @claim("module-any-io")

@@ -52,6 +52,26 @@ def test_order_around_forward(registered_late):
     assert log == ["pre3", "pre2", "pre0", "pre1", "forward", "hook3", "hook2", "hook0", "hook1"]
 
 
+@claim("hook-order-forward")
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda module, hook: nn.modules.module.register_module_forward_hook(hook),
+        lambda module, hook: nn.modules.module.register_module_forward_pre_hook(hook),
+        lambda module, hook: module.register_forward_hook(hook),
+        lambda module, hook: module.register_forward_pre_hook(hook),
+    ],
+    ids=["global hook", "global pre hook", "hook", "pre hook"],
+)
+def test_a_hook_runs_where_it_is_the_only_one(register):
+    log, module = [], Scale()
+    with register(module, lambda *_: log.append("hook")):
+        module(1)
+    assert log == ["hook"]
+    module(1)
+    assert log == ["hook"]
+
+
 @claim("hook-fwd-arguments")
 def test_what_hooks_receive(cell):
     module, x, shift, seen = Scale(), cell.tensor([1.0]), cell.tensor([3.0]), {}
@@ -152,6 +172,24 @@ def test_remove(order, register):
         log.clear()
 
 
+@claim("hook-remove")
+@pytest.mark.parametrize("register", ["register_forward_pre_hook", "register_forward_hook"])
+def test_a_hook_after_a_removal_takes_no_place(register):
+    module, log = Scale(), []
+
+    def add(word):
+        return getattr(module, register)(lambda *_: log.append(word))
+
+    first, *_ = [add(word) for word in "abc"]
+    first.remove()
+    add("d")
+    module(1)
+    assert log == ["b", "c", "d"]
+    first.remove()
+    module(1)
+    assert log == ["b", "c", "d"] * 2
+
+
 @claim("hook-errors-pass")
 @pytest.mark.parametrize(
     ("register", "expected"),
@@ -202,6 +240,21 @@ def test_always_call():
     assert log == [(word, (1,), 1) for word in ("first", "always", "last")]
 
 
+@claim("hook-always-call")
+def test_always_called_hook_runs_once_when_a_later_hook_raises():
+    module, log = Failing(), []
+
+    def fail(*_):
+        raise LookupError("from the hook")
+
+    module.register_forward_hook(lambda *_: log.append("before"), always_call=True)
+    module.register_forward_hook(fail)
+    module.register_forward_hook(lambda *_: log.append("after"), always_call=True)
+    with pytest.raises(LookupError, match="from the hook"):
+        module(1)
+    assert log == ["before", "after"]
+
+
 @claim("hook-order-backward")
 def test_order_in_the_backward_pass(cell):
     module, log = Scale(), []
@@ -220,3 +273,12 @@ def test_order_in_the_backward_pass(cell):
         *((f"hook{number}", [into, out]) for number in (3, 2, 0, 1)),
     ]
     assert x.grad.tolist() == into
+
+
+@claim("hook-order-backward")
+@pytest.mark.parametrize("register", ["register_full_backward_pre_hook", "register_full_backward_hook"])
+def test_a_backward_hook_runs_where_it_is_the_only_one(register, cell):
+    module, log = Scale(), []
+    getattr(module, register)(lambda module, *grads: log.append(grads[-1][0].tolist()))
+    module(cell.tensor([1.0], requires_grad=True), 3).backward(cell.tensor([10.0]))
+    assert log == [[10]]

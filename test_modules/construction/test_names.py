@@ -46,13 +46,20 @@ def test_numbers_are_strings_and_positions():
     assert list(container.named_children()) == list(zip("0123", layers, strict=True))
     assert [name for name, _ in container.named_parameters()][-1] == "3.1.bias"
     assert getattr(container, "2") is container.get_submodule("2") is layers[2]
-    container.append(layers[0]).insert(1, nn.Tanh())
+    container.append(layers[0])
+    assert [key.split(".")[0] for key in container.state_dict() if key.endswith("weight")] == list("0234")
+    container.insert(1, nn.Tanh())
     assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][1:] == list(
         "012345"
     )
     assert container[1].__class__ is nn.Tanh
     assert container[2] is layers[1]
     assert getattr(container, "5") is layers[0]
+    del container[1]
+    assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][1:] == list(
+        "01234"
+    )
+    assert getattr(container, "1") is layers[1]
 
 
 @claim("seq-names", "build-add-module-names")
@@ -144,7 +151,10 @@ def test_taken_name_is_taken_over():
     container = nn.Sequential(OrderedDict([("a", first), ("b", second)]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        container.add_module("a", third)
+        try:
+            container.add_module("a", third)
+        except Exception as error:
+            pytest.fail(f"not taken over silently: {error!r}")
     assert list(container.named_children()) == [("a", third), ("b", second)]
     assert container.a is container[0] is third
     assert {id(one) for one in container.parameters()} == {id(third.weight), id(third.bias)}

@@ -113,8 +113,8 @@ def test_lazy_linear(cell):
     assert names(layer) == ["weight", "bias"]
     with pytest.raises(RuntimeError, match=r"(?i)can't access the shape of an uninitialized"):
         _ = weight.shape
-    output = layer(cell.tensor([[1.0] * 5] * 2))
-    assert output.shape == (2, 3)
+    output = layer(cell.tensor([[[1.0] * 5] * 4] * 2))
+    assert output.shape == (2, 4, 3)
     assert (type(layer), layer.in_features) == (nn.Linear, 5)
     assert (layer.weight is weight, layer.bias is bias) == (True, True)
     assert [(type(one), tuple(one.shape)) for one in (weight, bias)] == [

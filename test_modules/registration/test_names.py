@@ -1,5 +1,6 @@
 """Names and order of parameters, by hand-written lists."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import numpy as np
@@ -72,7 +73,10 @@ def test_every_level_is_searched():
     assert len(list(Nested().parameters())) == 2 + 4 + 2 + 2
     outer = nn.Module()
     outer.inner = Nested()
-    assert names(outer) == [f"inner.{name}" for name in names(outer.inner)]
+    every = [f"inner.{name}" for name in names(outer.inner)]
+    assert names(outer) == every
+    outer.inner.net.requires_grad_(False)
+    assert names(outer) == every, "frozen parameters are found as well"
 
 
 @claim("module-assignment-order")
@@ -147,6 +151,11 @@ def test_a_parameter_with_two_names():
     assert names(net) == ["extra", "layer1.w", "layer2.b"]
     assert len(list(net.parameters())) == 3
     assert names(net, remove_duplicate=False) == ["extra", *NAMES]
+    # A Module with two names gives each of its Parameters two.
+    net = Perceptron(2, 2, 2)
+    net.layer2 = net.layer1
+    assert names(net) == NAMES[:2]
+    assert names(net, remove_duplicate=False) == NAMES
 
 
 @claim("module-stateful-keys")
@@ -156,7 +165,7 @@ def test_keys_of_a_stateful_module():
             super().__init__()
             self.linear = nn.Linear(2, 3)
             self.param_list = nn.ParameterList([torch.zeros(1) for _ in range(3)])
-            self.param_dict = nn.ParameterDict([("foo", torch.zeros(3)), ("bar", torch.zeros(4))])
+            self.param_dict = nn.ParameterDict(OrderedDict(foo=torch.zeros(3), bar=torch.zeros(4)))
             self.register_buffer("buffer1", torch.zeros(4))
             self.param1 = nn.Parameter(torch.zeros(2))
             self.param2 = nn.Parameter(torch.zeros(1))

@@ -95,6 +95,9 @@ def test_persistent_and_not(cell):
     result = module.load_state_dict({"kept": cell.tensor([5.0, 6.0])})
     assert (result.missing_keys, result.unexpected_keys) == ([], [])
     assert (module.kept.tolist(), module.lost.tolist()) == ([5, 6], [3])
+    del module.lost
+    module.register_buffer("lost", cell.tensor([3.0]))
+    assert list(module.state_dict()) == ["kept", "lost"], "what the name was before is forgotten"
 
 
 @claim("register-buffer-attr-update")

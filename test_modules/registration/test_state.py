@@ -1,5 +1,8 @@
 """What rests on registration: conversion, mode, state_dict and load_state_dict."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,12 +15,13 @@ from torchclaims.tolerance import assert_same
 @claim("module-submodule-converted")
 def test_conversion_reaches_every_level(cell):
     net = cell.place(nn.Sequential(nn.Sequential(Perceptron(2, 3, 1)), nn.BatchNorm1d(1)))
+    net.append(cell.place(nn.BatchNorm1d(1, affine=False)))  # which has buffers only
     before = list(net.parameters())
     assert net.to(torch.float16) is net
     kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
-    assert kinds.pop("1.num_batches_tracked") is torch.int64
+    assert {kinds.pop(f"{place}.num_batches_tracked") for place in (1, 2)} == {torch.int64}
     assert set(kinds.values()) == {torch.float16}
-    assert len(kinds) == 4 + 4
+    assert len(kinds) == 4 + 4 + 2
     assert [id(one) for one in net.parameters()] == [id(one) for one in before]
 
 
@@ -101,9 +105,9 @@ def test_strict_keys(renamed, missing, unexpected, cell):
 
 
 @claim("load-strict-keys")
-@pytest.mark.parametrize("key", ["0.running_mean", "0.num_batches_tracked", "0.weight"])
+@pytest.mark.parametrize("key", ["0.0.running_mean", "0.0.num_batches_tracked", "0.0.weight"])
 def test_buffers_are_keys_too(key, cell):
-    net = cell.place(nn.Sequential(nn.BatchNorm1d(2)))
+    net = cell.place(nn.Sequential(nn.Sequential(nn.BatchNorm1d(2))))
     state = net.state_dict()
     del state[key]
     with pytest.raises(RuntimeError, match=f'Missing key.*"{key}"'):
@@ -136,11 +140,11 @@ def test_dtype_is_the_modules_own(cell):
 
 @claim("load-size-mismatch")
 @pytest.mark.parametrize("strict", [True, False])
-def test_size_mismatch(strict, cell):
+@pytest.mark.parametrize("size", [(1, 3), (3, 2), (6,)], ids=["broadcasts", "as many elements", "flat"])
+def test_size_mismatch(size, strict, cell):
     target = cell.place(Perceptron(2, 3, 1))
     before = target.layer1.w.detach().clone()
-    # (1, 3) would broadcast into (2, 3).
-    state = target.state_dict() | {"layer1.w": cell.tensor([[1.0, 2.0, 3.0]])}
-    with pytest.raises(RuntimeError, match=r"size mismatch for layer1.w: .*\[1, 3\].*\[2, 3\]"):
+    state = target.state_dict() | {"layer1.w": cell.tensor(np.ones(size))}
+    with pytest.raises(RuntimeError, match=rf"size mismatch for layer1.w: .*{re.escape(str([*size]))}.*\[2, 3\]"):
         target.load_state_dict(state, strict=strict)
     assert_same(target.layer1.w.detach(), before, what="the parameter")

@@ -152,3 +152,9 @@ def test_new_block(cell, rng):
         assert not torch.equal(model(x), around)
         model.path = TWICE
         assert not torch.equal(model(x), around)
+
+
+@claim("reuse-structure-static")
+def test_a_module_is_printed_under_each_of_its_names():
+    relu = nn.ReLU()
+    assert repr(nn.Sequential(relu, relu)) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"

@@ -57,7 +57,7 @@ def test_rates_are_plain_attributes():
     assert sum(parameter.numel() for parameter in net.parameters()) == sum(
         parameter.numel() for parameter in VGG(configuration=SMALL).parameters()
     )
-    assert [conv.cp_rate for conv in convolutions(copy.deepcopy(net))] == [0.5, 0.9]
+    assert [vars(conv).get("cp_rate") for conv in convolutions(copy.deepcopy(net))] == [0.5, 0.9]
 
 
 @claim("vgg-batch-norm-flag")
@@ -85,7 +85,11 @@ def test_first_features_are_replaced():
     assert [name for name, _ in net.named_children()] == ["features", "classifier"]
     assert [type(layer) for layer in net.features][:2] == [nn.Conv2d, nn.BatchNorm2d]
     assert [type(module) for module in net.modules()].count(nn.Sequential) == 2
+    calls = []
+    net.features.eval().register_forward_hook(lambda *_: calls.append("the first"))
     net.features = nn.Sequential()
+    assert net.features.training
+    assert (net.features(1), calls) == (1, []), "a hook of the first is gone with it"
     assert [name for name, _ in net.named_children()] == ["features", "classifier"]
     assert not [name for name in net.state_dict() if name.startswith("features")]
 

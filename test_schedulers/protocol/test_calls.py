@@ -119,5 +119,12 @@ def test_scheduler_before_optimizer_warns_once_and_skips_the_first_rate():
 
 
 @claim("lr-order")
+def test_scheduler_alone_warns_once():
+    used, messages = train([scheduler_step])
+    assert used == []
+    assert len(messages) == 1
+
+
+@claim("lr-order")
 def test_optimizer_before_scheduler_is_silent_and_takes_every_rate():
     assert train([optimizer_step, scheduler_step]) == ([1.0, 0.5, 0.25], [])

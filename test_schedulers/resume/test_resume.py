@@ -133,6 +133,15 @@ def test_functions_are_not_saved_but_objects_are(kind):
 
 @claim("lr-lambda-not-saved")
 @pytest.mark.parametrize("kind", [lr_scheduler.LambdaLR, lr_scheduler.MultiplicativeLR])
+def test_saved_attributes_stay_when_the_object_changes(kind):
+    function = Power(0.25)
+    saved = kind(make_optimizer(), [halve, function]).state_dict()
+    function.base = 0.5
+    assert saved["lr_lambdas"] == [None, {"base": 0.25}]
+
+
+@claim("lr-lambda-not-saved")
+@pytest.mark.parametrize("kind", [lr_scheduler.LambdaLR, lr_scheduler.MultiplicativeLR])
 def test_loading_keeps_functions_and_fills_objects(kind):
     saved = kind(make_optimizer(), [halve, Power(0.25)]).state_dict()
     own_function, own_object = (lambda epoch: 0.5), Power(0.75)
