@@ -56,9 +56,7 @@ def test_numbers_are_strings_and_positions():
     assert container[2] is layers[1]
     assert getattr(container, "5") is layers[0]
     del container[1]
-    assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][1:] == list(
-        "01234"
-    )
+    assert [name for name, _ in container.named_modules(remove_duplicate=False) if "." not in name][1:] == list("01234")
     assert getattr(container, "1") is layers[1]
 
 
