@@ -12,7 +12,7 @@ def through(change):
     return lambda original: lambda *args, **kwargs: change(original, *args, **kwargs)
 
 
-def saving(forward, backward, saved):
+def saving_function(forward, backward, saved):
     """A differentiable function of one tensor that saves ``saved(x, y)`` for ``backward``."""
 
     class Saving(torch.autograd.Function):

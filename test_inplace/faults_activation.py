@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from test_inplace.breaking import saving, through
+from test_inplace.breaking import saving_function, through
 from torchclaims import breaks
 
 
@@ -51,7 +51,7 @@ def relu_in_place_passes_at_zero(patch):
 @breaks("inplace-relu-after-saved-result", "inplace-saved-by-layer")
 def tanh_layer_saves_a_copy(patch):
     """tanh saves a copy of its result."""
-    saving = lambda original: saving(original, lambda y, g: g * (1 - y * y), lambda x, y: y.clone())  # noqa: E731
+    saving = lambda original: saving_function(original, lambda y, g: g * (1 - y * y), lambda x, y: y.clone())  # noqa: E731
     patch(torch, "tanh", saving)
 
 
@@ -60,7 +60,7 @@ def relu_saves_its_input(patch):
     """The ReLU out of place saves its input instead of its result."""
 
     def broken(original):
-        saving = saving(original, lambda x, g: g * (x > 0), lambda x, y: x)
+        saving = saving_function(original, lambda x, g: g * (x > 0), lambda x, y: x)
         return lambda x, inplace=False: original(x, inplace=True) if inplace else saving(x)
 
     patch(F, "relu", broken)
@@ -107,7 +107,7 @@ def sum_saves_its_input(patch):
     """sum saves an input that it does not need."""
 
     def broken(original, self):
-        return saving(original, lambda x, g: g.expand_as(x), lambda x, y: x)(self)
+        return saving_function(original, lambda x, g: g.expand_as(x), lambda x, y: x)(self)
 
     patch(torch.Tensor, "sum", through(broken))
 

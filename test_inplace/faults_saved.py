@@ -6,7 +6,7 @@ import torch
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter as version_kept
 from torch.nn import functional as F
 
-from test_inplace.breaking import saving, through
+from test_inplace.breaking import saving_function, through
 from torchclaims import breaks
 
 REFUSED = "modified by an inplace operation"
@@ -37,7 +37,7 @@ def backward_swallows_the_refusal(patch):
 @breaks("inplace-saved-refused-at-backward", "inplace-saved-by-operation")
 def exp_saves_a_copy(patch):
     """exp saves a copy of its result, so that a write goes unnoticed."""
-    patch(torch, "exp", lambda original: saving(original, lambda y, g: y * g, lambda x, y: y.clone()))
+    patch(torch, "exp", lambda original: saving_function(original, lambda y, g: y * g, lambda x, y: y.clone()))
 
 
 @breaks("inplace-saved-refused-at-backward")
@@ -59,13 +59,13 @@ def sigmoid_saves_its_input(patch):
         y = 1 / (1 + (-x).exp())
         return gradient * y * (1 - y)
 
-    patch(torch, "sigmoid", lambda original: saving(original, backward, lambda x, y: x))
+    patch(torch, "sigmoid", lambda original: saving_function(original, backward, lambda x, y: x))
 
 
 @breaks("inplace-saved-by-operation", "inplace-saved-seen-by-hooks")
 def sin_saves_its_cosine(patch):
     """sin saves the cosine of its input, and no longer notices a write to the input."""
-    patch(torch, "sin", lambda original: saving(original, lambda c, g: c * g, lambda x, y: x.cos()))
+    patch(torch, "sin", lambda original: saving_function(original, lambda c, g: c * g, lambda x, y: x.cos()))
 
 
 @breaks("inplace-saved-by-operation", "inplace-saved-seen-by-hooks")
@@ -73,7 +73,7 @@ def cumsum_saves_its_input(patch):
     """cumsum saves an input that it does not need."""
 
     def broken(original):
-        saving = saving(lambda x: original(x, 1), lambda x, g: original(g.flip(1), 1).flip(1), lambda x, y: x)
+        saving = saving_function(lambda x: original(x, 1), lambda x, g: original(g.flip(1), 1).flip(1), lambda x, y: x)
         return lambda self, dim: saving(self)
 
     patch(torch.Tensor, "cumsum", broken)
@@ -87,7 +87,7 @@ def leaky_relu_saves_its_result(patch):
         def backward(y, gradient):
             return torch.where(y > 0, gradient, 0.1 * gradient)
 
-        return saving(lambda x: original(x, 0.1), backward, lambda x, y: y)
+        return saving_function(lambda x: original(x, 0.1), backward, lambda x, y: y)
 
     patch(F, "leaky_relu", broken)
 
@@ -95,7 +95,7 @@ def leaky_relu_saves_its_result(patch):
 @breaks("inplace-saved-by-operation")
 def tanh_is_off_by_a_square(patch):
     """The gradient of tanh is 1 - y instead of 1 - y * y."""
-    patch(torch, "tanh", lambda original: saving(original, lambda y, g: g * (1 - y), lambda x, y: y))
+    patch(torch, "tanh", lambda original: saving_function(original, lambda y, g: g * (1 - y), lambda x, y: y))
 
 
 @breaks("inplace-saved-by-layer")
@@ -113,7 +113,9 @@ def flatten_saves(patch):
     """flatten saves its input, and copies."""
 
     def broken(original, self, *dims):
-        return saving(lambda x: original(x, *dims).clone(), lambda x, g: g.reshape(x.shape), lambda x, y: x)(self)
+        return saving_function(lambda x: original(x, *dims).clone(), lambda x, g: g.reshape(x.shape), lambda x, y: x)(
+            self
+        )
 
     patch(torch.Tensor, "flatten", through(broken))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from test_modules.construction.breaking import _adding
+from test_modules.construction.breaking import adding
 from torchclaims import breaks
 
 
@@ -133,7 +133,7 @@ def first_of_a_name_stays(patch):
         if name not in self._modules:
             original(self, name, module)
 
-    patch(nn.Module, "add_module", _adding(add))
+    patch(nn.Module, "add_module", adding(add))
 
 
 @breaks("build-duplicate-replaces")
@@ -144,7 +144,7 @@ def replaced_layer_moves_to_the_end(patch):
         self._modules.pop(name, None)
         original(self, name, module)
 
-    patch(nn.Module, "add_module", _adding(add))
+    patch(nn.Module, "add_module", adding(add))
 
 
 def _lenient(accepts):
@@ -154,7 +154,7 @@ def _lenient(accepts):
         else:
             original(self, name, module)
 
-    return _adding(add)
+    return adding(add)
 
 
 @breaks("build-name-rules")
@@ -195,7 +195,7 @@ def only_identifiers_are_names(patch):
     def add(original, self, name, module):
         original(self, re.sub("[ -]", "_", name) if isinstance(name, str) else name, module)
 
-    patch(nn.Module, "add_module", _adding(add))
+    patch(nn.Module, "add_module", adding(add))
 
 
 @breaks("build-name-rules")
@@ -207,7 +207,7 @@ def refused_layer_stays(patch):
             self._modules[name] = module
         original(self, name, module)
 
-    patch(nn.Module, "add_module", _adding(add))
+    patch(nn.Module, "add_module", adding(add))
 
 
 @breaks("seq-names")

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from test_modules.construction.breaking import _adding
+from test_modules.construction.breaking import adding
 from torchclaims import breaks
 
 
@@ -137,7 +137,7 @@ def callables_are_wrapped(patch):
         plain = callable(module) and not isinstance(module, (nn.Module, type))
         original(self, name, Wrapped(module) if plain else module)
 
-    patch(nn.Module, "add_module", _adding(add))
+    patch(nn.Module, "add_module", adding(add))
 
 
 @breaks("seq-nonmodule")
