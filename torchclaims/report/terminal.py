@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.report import record
 from torchclaims.report.verdict import (
     BROKEN,
     DEVIATES,
@@ -162,13 +163,15 @@ class Reporter:
             claims = self.verdict.in_state(state)
             for one in claims[:LISTED]:
                 terminal.write_line(f"{state}: {one.id}: {one.asserted}", red=True)
-                for cell in self._failed_cells(one)[:3]:
+                for cell in self._cells(one, record.FAILED)[:3]:
                     terminal.write_line(f"    {cell['cell']}: {cell['reproduce']}")
             if len(claims) > LISTED:
                 more = f"{state}: {len(claims) - LISTED} more; {JSON_OPTION}=FILE keeps them all"
                 terminal.write_line(more, red=True)
         for one in self.verdict.in_state(DEVIATES):
             terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
+            for cell in self._cells(one, record.DEVIATES)[:3]:
+                terminal.write_line(f"    {cell['cell']}: {cell['reason']}")
         for reason, names in self._reasons_not_to_apply().items():
             named = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             terminal.write_line(f"{INAPPLICABLE}: {len(names)} claims ({named}): {reason}")
@@ -209,8 +212,8 @@ class Reporter:
             )
         return rows
 
-    def _failed_cells(self, one: Claim) -> list[dict[str, Any]]:
-        return [cell for cell in self.verdict.records.get(one.id, []) if cell["outcome"] == "failed"]
+    def _cells(self, one: Claim, outcome: str) -> list[dict[str, Any]]:
+        return [cell for cell in self.verdict.records.get(one.id, []) if cell["outcome"] == outcome]
 
     def _reasons_not_to_apply(self) -> dict[str, list[str]]:
         reasons: dict[str, list[str]] = {}
