@@ -54,3 +54,13 @@ def test_the_first_level_is_kept(rng, distribution):
 def test_one_rejection_is_not_a_failure(rng):
     samples = iter([stats.norm(5, 1).rvs(100, random_state=rng), stats.norm(0, 1).rvs(100, random_state=rng)])
     chance.assert_follows(lambda: from_numpy(next(samples)), stats.norm(0, 1), what="sample")
+
+
+def test_correlation_is_noticed(rng):
+    left, right = rng.standard_normal((2, 10_000))
+    chance.assert_uncorrelated(left, right, what="draws")
+    for related in (left + 10 * right, left):
+        with pytest.raises(AssertionError, match="draws are correlated"):
+            chance.assert_uncorrelated(left, related, what="draws")
+    with pytest.raises(AssertionError, match="draws are correlated: nan"):
+        chance.assert_uncorrelated(left, np.zeros(10_000), what="draws")

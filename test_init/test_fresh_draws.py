@@ -1,12 +1,11 @@
 """That each element has a number of its own, which no distribution of single elements shows."""
 
-import math
-
 import numpy as np
 import pytest
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.chance import assert_uncorrelated
 from torchclaims.targets import to_numpy
 
 LAYERS = [
@@ -32,9 +31,7 @@ def assert_fresh(first, second):
         "elements of two samples": (first, second),
         "the halves of a sample": np.split(first, 2),
     }.items():
-        # The correlation of n independent pairs exceeds 6.1 / sqrt(n) once in 1e9.
-        correlation = np.corrcoef(*pairs)[0, 1]
-        assert abs(correlation) < 6.1 / math.sqrt(len(pairs[0])), f"{what} are correlated: {correlation:.3f}"
+        assert_uncorrelated(*pairs, what=what)
 
 
 @claim("init-fresh-draws")

@@ -94,6 +94,25 @@ def assert_rate(draw: Draw, probability: float, *, what: str) -> None:
     _assert_not_rejected(draw, p_values, f"{what}: expected true with probability {probability}")
 
 
+def assert_uncorrelated(left: np.ndarray, right: np.ndarray, *, what: str) -> None:
+    """Asserts that ``left`` and ``right``, equally long, are draws without correlation, at :data:`FALSE_ALARM_RATE`.
+
+    The correlation of n independent pairs is asymptotically normal with variance 1 / n.
+
+    Raises:
+        AssertionError: the correlation is too large for chance.
+    """
+    __tracebackhide__ = True
+    from scipy import stats
+
+    RATES_STATED.append(FALSE_ALARM_RATE)
+    with np.errstate(invalid="ignore"):  # of a constant it is NaN, which is rejected
+        correlation = float(np.corrcoef(left, right)[0, 1])
+    p_value = float(2 * stats.norm.sf(abs(correlation) * np.sqrt(len(left))))
+    if not p_value >= FALSE_ALARM_RATE:
+        raise AssertionError(f"{what} are correlated: {correlation:.3f} over {len(left)} pairs (p = {p_value:.2g})")
+
+
 def _assert_not_rejected(
     draw: Draw, p_values: Callable[[np.ndarray], Iterator[tuple[str, float]]], expectation: str
 ) -> None:
