@@ -122,3 +122,13 @@ def backward_frees_nothing(patch):
         return original(self, *args, retain_graph=True)
 
     patch(torch.Tensor, "backward", through(broken))
+
+
+@breaks("inplace-activation-twins")
+def celu_layer_forgets_inplace(patch):
+    """nn.CELU ignores inplace=True, F.celu does not."""
+
+    def broken(original, self, x):
+        return F.celu(x, self.alpha)
+
+    patch(nn.CELU, "forward", through(broken))

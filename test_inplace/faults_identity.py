@@ -206,3 +206,16 @@ def data_shares_the_count(patch):
         "data",
         lambda original: property(lambda self: self.detach(), lambda s, v: original.__set__(s, v)),
     )
+
+
+@breaks("inplace-version-counter")
+def copy_without_grad_mode_is_not_counted(patch):
+    """copy_ under no_grad counts no version."""
+
+    def broken(original, self, *args, **kwargs):
+        if torch.is_grad_enabled():
+            return original(self, *args, **kwargs)
+        original(self.data, *args, **kwargs)
+        return self
+
+    patch(torch.Tensor, "copy_", through(broken))

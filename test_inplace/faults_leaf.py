@@ -136,3 +136,13 @@ def overwritten_part_keeps_its_gradient(patch):
             original(self, index, value)
 
     patch(torch.Tensor, "__setitem__", through(broken))
+
+
+@breaks("inplace-leaf-constant-allowed")
+def copy_detaches(patch):
+    """copy_ records nothing of what it copies."""
+
+    def broken(original, self, other, *args, **kwargs):
+        return original(self, other.detach(), *args, **kwargs)
+
+    patch(torch.Tensor, "copy_", through(broken))

@@ -195,3 +195,13 @@ def custom_functions_save_copies(patch):
         return original(self, *(tensor.detach().clone() for tensor in tensors))
 
     patch(torch.autograd.function.FunctionCtx, "save_for_backward", through(broken))
+
+
+@breaks("inplace-custom-function")
+def only_the_first_saved_tensor_is_watched(patch):
+    """save_for_backward saves copies of all tensors but the first."""
+
+    def broken(original, self, first, *others):
+        original(self, first, *(other.clone() for other in others))
+
+    patch(torch.autograd.function.FunctionCtx, "save_for_backward", through(broken))

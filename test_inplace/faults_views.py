@@ -139,3 +139,38 @@ def copy_rounds(patch):
         return original(self, source if self.is_floating_point() else source.round())
 
     patch(torch.Tensor, "copy_", through(broken))
+
+
+@breaks("inplace-setitem-records")
+def setitem_by_mask_detaches(patch):
+    """Item assignment by a mask records no graph."""
+
+    def broken(original, self, index, value):
+        masked = isinstance(index, torch.Tensor) and index.dtype is torch.bool
+        original(self, index, value.detach() if masked and isinstance(value, torch.Tensor) else value)
+
+    patch(torch.Tensor, "__setitem__", through(broken))
+
+
+@breaks("inplace-never-grows")
+def copy_takes_the_first_rows(patch):
+    """copy_ of what has more dimensions takes the first rows."""
+
+    def broken(original, self, other, *args, **kwargs):
+        while other.dim() > self.dim():
+            other = other[0]
+        return original(self, other, *args, **kwargs)
+
+    patch(torch.Tensor, "copy_", through(broken))
+
+
+@breaks("inplace-result-type")
+def division_of_integers_rounds_down(patch):
+    """div_ of integers by an integer rounds down instead of refusing."""
+
+    def broken(original, self, other, **kwargs):
+        if not self.is_floating_point() and isinstance(other, int):
+            kwargs["rounding_mode"] = "floor"
+        return original(self, other, **kwargs)
+
+    patch(torch.Tensor, "div_", through(broken))

@@ -77,3 +77,17 @@ def dicts_are_copied_out(patch):
 def forward_is_the_identity(patch):
     """A module without forward returns what it is given."""
     patch(nn.Module, "forward", lambda original: lambda self, *args: args)
+
+
+@breaks("module-any-io")
+def a_tuple_that_comes_alone_is_spread(patch):
+    """A call with one tuple takes its items for the arguments."""
+
+    def spreading(original):
+        def __call__(self, *args, **kwargs):
+            spread = len(args) == 1 and not kwargs and type(args[0]) is tuple
+            return original(self, *(args[0] if spread else args), **kwargs)
+
+        return __call__
+
+    patch(nn.Module, "__call__", spreading)

@@ -317,3 +317,68 @@ def backward_hooks_swap_their_gradients(patch):
         return lambda module, into, out: hook(module, out, into)
 
     patch(nn.Module, "register_full_backward_hook", _registering(swapping))
+
+
+@breaks("hook-order-forward")
+def global_hooks_need_another_hook(patch):
+    """A call of a module without hooks of its own goes past the global hooks after forward."""
+
+    def needing(original):
+        def __call__(self, *args, **kwargs):
+            others = (self._forward_hooks, self._forward_pre_hooks, nn.modules.module._global_forward_pre_hooks)
+            return original(self, *args, **kwargs) if any(others) else self.forward(*args, **kwargs)
+
+        return __call__
+
+    patch(nn.Module, "__call__", needing)
+
+
+@breaks("hook-order-backward")
+def backward_pre_hooks_need_another_hook(patch):
+    """A call of a module that has backward pre hooks only goes past them."""
+
+    def needing(original):
+        def __call__(self, *args, **kwargs):
+            others = (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks)
+            return original(self, *args, **kwargs) if any(others) else self.forward(*args, **kwargs)
+
+        return __call__
+
+    patch(nn.Module, "__call__", needing)
+
+
+@breaks("hook-remove")
+def hooks_are_numbered_by_their_count(patch):
+    """A hook's number is the count of hooks, so that one registered after a removal takes another's place."""
+
+    def counting(original):
+        def __init__(self, hooks_dict, **kwargs):
+            original(self, hooks_dict, **kwargs)
+            self.id = len(hooks_dict)
+
+        return __init__
+
+    patch(torch.utils.hooks.RemovableHandle, "__init__", counting)
+
+
+@breaks("hook-always-call")
+def always_called_hooks_run_again(patch):
+    """An always-called hook that has run runs once more when a later hook raises."""
+
+    def repeating(original):
+        def __call__(self, *args, **kwargs):
+            ran = []
+            watcher = self.register_forward_hook(lambda *_: ran.append(1), prepend=True)
+            try:
+                return original(self, *args, **kwargs)
+            except Exception:
+                if ran:
+                    for number in tuple(self._forward_hooks_always_called):
+                        self._forward_hooks[number](self, args, None)
+                raise
+            finally:
+                watcher.remove()
+
+        return __call__
+
+    patch(nn.Module, "__call__", repeating)

@@ -256,3 +256,31 @@ def insert_replaces(patch):
         return insert
 
     patch(nn.Sequential, "insert", broken)
+
+
+@breaks("seq-names")
+def deletion_leaves_a_gap(patch):
+    """del container[index] does not number the layers behind it anew."""
+
+    def broken(original):
+        def __delitem__(self, index):
+            delattr(self, list(self._modules)[index])
+
+        return __delitem__
+
+    patch(nn.Sequential, "__delitem__", broken)
+
+
+@breaks("build-duplicate-replaces")
+def taken_names_are_refused(patch):
+    """add_module refuses a name that a layer has already."""
+
+    def broken(original):
+        def add_module(self, name, module):
+            if name in self._modules:
+                raise KeyError(f"attribute '{name}' already exists")
+            original(self, name, module)
+
+        return add_module
+
+    patch(nn.Module, "add_module", broken)

@@ -294,3 +294,13 @@ def none_unregisters_a_child(patch):
         return __setattr__
 
     patch(nn.Module, "__setattr__", unregistering)
+
+
+@breaks("lazy-materialise")
+def lazy_linear_counts_the_second_dimension(patch):
+    """LazyLinear takes in_features from the dimension after the batch, not from the last."""
+
+    def broken(original):
+        return lambda self, input, *args: original(self, input.movedim(1, -1), *args)
+
+    patch(nn.LazyLinear, "initialize_parameters", broken)

@@ -186,3 +186,29 @@ def state_lists_buffers_last(patch):
         return state_dict
 
     patch(nn.Module, "state_dict", last)
+
+
+@breaks("named-params-dedup")
+def shared_modules_are_searched_once(patch):
+    """named_parameters hands remove_duplicate=False on for parameters, not for modules."""
+
+    def broken(original):
+        def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+            return original(self, memo, prefix)
+
+        return named_modules
+
+    patch(nn.Module, "named_modules", broken)
+
+
+@breaks("module-recursive-search")
+def frozen_parameters_are_left_out(patch):
+    """named_parameters passes over parameters that do not require a gradient."""
+
+    def broken(original):
+        def named_parameters(self, *args, **kwargs):
+            return (pair for pair in original(self, *args, **kwargs) if pair[1].requires_grad)
+
+        return named_parameters
+
+    patch(nn.Module, "named_parameters", broken)

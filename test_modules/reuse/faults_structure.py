@@ -110,3 +110,21 @@ def equal_modules_are_interned(patch):
         return __setattr__
 
     patch(nn.Module, "__setattr__", broken)
+
+
+@breaks("reuse-structure-static")
+def print_shows_each_module_once(patch):
+    """print leaves out a child that it has shown under another name."""
+
+    def broken(original):
+        def __repr__(self):
+            every = self._modules
+            self._modules = type(every)(self.named_children())
+            try:
+                return original(self)
+            finally:
+                self._modules = every
+
+        return __repr__
+
+    patch(nn.Module, "__repr__", broken)

@@ -416,3 +416,19 @@ def small_images_are_not_averaged(patch):
         return lambda input, size, *rest: original(input, size, *rest) if min(input.shape[2:]) >= size else input
 
     patch(functional, "avg_pool2d", broken)
+
+
+@breaks("vgg-first-features")
+def hooks_pass_to_the_next_child(patch):
+    """A child that replaces another takes over its forward hooks."""
+
+    def broken(original):
+        def __setattr__(self, name, value):
+            first = self.__dict__.get("_modules", {}).get(name)
+            original(self, name, value)
+            if isinstance(first, nn.Module) and isinstance(value, nn.Module):
+                value._forward_hooks.update(first._forward_hooks)
+
+        return __setattr__
+
+    patch(nn.Module, "__setattr__", broken)

@@ -241,3 +241,16 @@ def amplitude_falls_as_one_over_the_cycle(patch):
 def cyclic_momentum_follows_the_rate(patch):
     """CyclicLR raises the momentum with the rate."""
     patch(CyclicLR, "get_lr", momentum_in_phase)
+
+
+@breaks("lr-warm-restarts-epoch")
+def a_step_drops_the_fraction(patch):
+    """step() after a fraction of an epoch goes to the next whole epoch of the period."""
+
+    @around
+    def step(original, self, epoch=None):
+        if epoch is None:
+            self.T_cur = math.floor(self.T_cur)
+        original(self, epoch)
+
+    patch(CosineAnnealingWarmRestarts, "step", step)

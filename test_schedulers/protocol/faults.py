@@ -211,3 +211,15 @@ def a_tensor_becomes_a_number(patch):
 def last_rates_are_the_groups_own(patch):
     """get_last_lr returns the very tensors of the groups."""
     patch(LRScheduler, "get_last_lr", around(lambda original, self: rates_of(self.optimizer)))
+
+
+@breaks("lr-order")
+def the_wrong_order_warns_at_every_step(patch):
+    """As long as the optimizer has not stepped, each step of the scheduler warns."""
+
+    @around
+    def step(original, self, epoch=None):
+        original(self, epoch)
+        self._step_count = 1
+
+    patch(LRScheduler, "step", step)

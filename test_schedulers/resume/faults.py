@@ -134,3 +134,17 @@ def construction_keeps_a_loaded_rate(patch):
             group["lr"] = rate
 
     patch(LRScheduler, "__init__", __init__)
+
+
+@breaks("lr-lambda-not-saved")
+def saved_attributes_are_the_objects_own(patch):
+    """state_dict saves the very dictionary of a callable object, not a copy."""
+
+    @around
+    def state_dict(original, self):
+        saved = original(self)
+        pairs = zip(self.lr_lambdas, saved["lr_lambdas"], strict=True)
+        return {**saved, "lr_lambdas": [None if one is None else vars(function) for function, one in pairs]}
+
+    for kind in (LambdaLR, MultiplicativeLR):
+        patch(kind, "state_dict", state_dict)
