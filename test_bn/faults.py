@@ -500,3 +500,75 @@ def sums_keep_a_dimension(patch):
             )
         ),
     )
+
+
+@breaks("bn-running-var-unbiased", "bn-running-update")
+def one_sample_leaves_the_biased_variance(patch):
+    """running_var accumulates the biased variance of a batch of one sample."""
+
+    def change(original, *, input, running_var, training, momentum, **rest):
+        if not training or running_var is None or input.shape[0] > 1 or count_per_channel(input) < 2:
+            return original(input=input, running_var=running_var, training=training, momentum=momentum, **rest)
+        kept = (1 - momentum) * running_var
+        out = original(input=input, running_var=running_var, training=True, momentum=momentum, **rest)
+        count = count_per_channel(input)
+        running_var.data.copy_(kept + (running_var - kept) * (count - 1) / count)
+        return out
+
+    replace_batch_norm(patch, change)
+
+
+@breaks("bn-backward")
+def bias_gradient_of_the_last_channels_lost(patch):
+    """The channels left over after whole vectors of eight get no gradient for their bias."""
+
+    def change(original, *, input, bias, **rest):
+        whole = input.shape[1] // 8 * 8
+        if bias is not None and 0 < whole < input.shape[1]:
+            bias = torch.cat([bias[:whole], bias[whole:].detach() + 0 * bias[whole:]])
+        return original(input=input, bias=bias, **rest)
+
+    replace_batch_norm(patch, change)
+
+
+@breaks("bn-affine-off")
+def evaluation_without_affine_keeps_the_mean(patch):
+    """In evaluation without a weight the running mean is not subtracted."""
+
+    def change(original, *, running_mean, weight, training, **rest):
+        if not training and weight is None and running_mean is not None:
+            running_mean = torch.zeros_like(running_mean)
+        return original(running_mean=running_mean, weight=weight, training=training, **rest)
+
+    replace_batch_norm(patch, change)
+
+
+@breaks("bn-momentum-none")
+def cumulative_average_becomes_a_moving_one(patch):
+    """From the eleventh batch on the cumulative average weighs each new one by a tenth."""
+
+    def make(original):
+        def forward(self, input):
+            late = self.training and self.momentum is None and self.num_batches_tracked >= 10
+            self.momentum = 0.1 if late else self.momentum
+            try:
+                return original(self, input)
+            finally:
+                self.momentum = None if late else self.momentum
+
+        return forward
+
+    patch(_BatchNorm, "forward", make)
+
+
+@breaks("bn-eval-gradient")
+def evaluation_gradient_without_the_weight(patch):
+    """In evaluation the gradient is 1 / sqrt(running_var + eps) whatever the weight is."""
+
+    def change(original, *, input, weight, training, **rest):
+        if not training and weight is not None:
+            scale = by_channel(weight.detach(), input)
+            input = input.detach() + (input - input.detach()) / scale
+        return original(input=input, weight=weight, training=training, **rest)
+
+    replace_batch_norm(patch, change)

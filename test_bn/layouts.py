@@ -17,6 +17,8 @@ LAYOUTS = {
     "1d-sequence": (nn.BatchNorm1d, (2, 3, 5)),
     "2d": (nn.BatchNorm2d, (4, 3, 2, 2)),
     "2d-one-column": (nn.BatchNorm2d, (3, 5, 4, 1)),
+    "2d-one-sample": (nn.BatchNorm2d, (1, 3, 4, 5)),
+    "2d-many-channels": (nn.BatchNorm2d, (2, 19, 1, 3)),
     "3d": (nn.BatchNorm3d, (2, 3, 2, 1, 3)),
 }
 

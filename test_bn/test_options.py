@@ -11,7 +11,7 @@ from test_bn.layouts import LAYOUTS, channels_of_unlike_scale, other_axes, place
 from torchclaims import claim
 from torchclaims.reference import normalisation
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, assert_within, normalisation_bound
+from torchclaims.tolerance import assert_same, assert_within, normalisation_bound, unit_roundoff
 
 EVERY_CLASS = pytest.mark.parametrize("batch_norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
 
@@ -42,6 +42,16 @@ def test_affine_off(cell, rng):
         what="output",
         because="rounding of mean, variance and x * a + b",
     )
+
+
+@claim("bn-affine-off")
+def test_affine_off_in_evaluation(cell, rng):
+    bn = place(cell, nn.BatchNorm2d(2, affine=False, eps=0.0)).eval()
+    bn.running_mean.copy_(cell.tensor([-0.5, 2.0]))
+    bn.running_var.copy_(cell.tensor([4.0, 0.25]))
+    x = cell.tensor(rng.integers(-8, 9, (3, 2, 2, 2)))
+    expected = (to_numpy(x) - [[[-0.5]], [[2.0]]]) * [[[0.5]], [[2.0]]]
+    assert_within(cell.run(bn)(x), expected, 8 * unit_roundoff(cell.dtype) * 17, what="output", because="8 roundings")
 
 
 @claim("bn-bias-off")

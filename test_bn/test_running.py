@@ -90,7 +90,7 @@ def test_momentum_set_after_the_forward_pass(cell, rng):
 @every_layout
 def test_momentum_none_is_the_cumulative_average(cell, rng, batch_norm, shape):
     bn = place(cell, batch_norm(shape[1], momentum=None))
-    assert_running(cell, bn, train(cell, rng, bn, shape, batches=5), None)
+    assert_running(cell, bn, train(cell, rng, bn, shape, batches=12), None)
 
 
 @claim("bn-momentum-zero")

@@ -840,3 +840,52 @@ def a_fill_under_no_grad_is_not_seen(patch):
         return fill_
 
     patch(torch.Tensor, "fill_", broken)
+
+
+@breaks("init-normal")
+def few_elements_are_narrower(patch):
+    """Fewer than sixteen elements, which are not drawn in vectors, get half the standard deviation."""
+
+    def make(original):
+        def normal_(tensor, mean=0.0, std=1.0, generator=None):
+            return original(tensor, mean, std / 2 if tensor.numel() < 16 else std)
+
+        return normal_
+
+    patch(init, "normal_", make)
+
+
+@breaks("init-fresh-draws")
+def remainder_repeats_a_vector(patch):
+    """What is left over after whole vectors of sixteen repeats the last of them."""
+
+    def make(original):
+        def normal_(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            rest = self.numel() % 16
+            if self.numel() > 16 and rest and self.is_contiguous():
+                self.data.view(-1)[-rest:] = self.data.view(-1)[-rest - 16 : -16].clone()
+            return self
+
+        return normal_
+
+    patch(torch.Tensor, "normal_", make)
+
+
+@breaks("init-gain")
+def slope_of_zero_is_none(patch):
+    """A slope of 0 for leaky_relu is taken for none given."""
+    patch(init, "calculate_gain", lambda original: lambda name, param=None: original(name, param or None))
+
+
+@breaks("init-orthogonal")
+def a_single_row_has_length_one(patch):
+    """A single row is normalised and does not get its gain."""
+
+    def make(original):
+        def orthogonal_(tensor, gain=1, generator=None):
+            return original(tensor, 1 if len(tensor) == 1 else gain)
+
+        return orthogonal_
+
+    patch(init, "orthogonal_", make)

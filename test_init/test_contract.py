@@ -37,6 +37,7 @@ GAINS = [
     ("tanh", None, 5 / 3),
     ("relu", None, math.sqrt(2)),
     ("leaky_relu", None, math.sqrt(2 / 1.0001)),
+    ("leaky_relu", 0, math.sqrt(2)),
     ("leaky_relu", 0.5, math.sqrt(2 / 1.25)),
     ("leaky_relu", 2, math.sqrt(2 / 5)),
     ("selu", None, 3 / 4),

@@ -66,6 +66,15 @@ def test_normal(cell, options, mean, std):
     assert_follows(lambda: fill("normal_", blank(cell, 100, 200), **options), normal(mean, std), what="normal_")
 
 
+@claim("init-uniform", "init-normal")
+@pytest.mark.parametrize(
+    ("name", "expected"), [("uniform_", uniform), ("normal_", normal)], ids=["uniform_", "normal_"]
+)
+def test_few_elements(cell, name, expected):
+    # Fewer than sixteen elements are not drawn in vectors.
+    assert_follows(lambda: torch.cat([fill(name, blank(cell, 15)) for _ in range(600)]), expected(0, 1), what=name)
+
+
 @claim("init-xavier-uniform")
 @pytest.mark.parametrize("gain", [1, 0.5])
 @pytest.mark.parametrize(("shape", "fans"), WEIGHTS)
@@ -114,6 +123,9 @@ def test_kaiming_normal(cell, options, weight, fan, squared_gain):
     )
 
 
+ORTHOGONAL = ["square", "wide", "tall", "row", "column", "conv"]
+
+
 # Bounds that every dtype holds exactly. Releases draw in different ways where little of the bell is left.
 @claim("init-trunc-normal")
 @pytest.mark.parametrize(
@@ -150,7 +162,7 @@ def test_trunc_normal_warns(cell, mean, warns, recwarn):
 
 @claim("init-orthogonal")
 @pytest.mark.parametrize("gain", [1, 1.5])
-@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (9, 4), (3, 2, 2, 2)], ids=["square", "wide", "tall", "conv"])
+@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (9, 4), (1, 6), (6, 1), (3, 2, 2, 2)], ids=ORTHOGONAL)
 def test_orthogonal(cell, shape, gain):
     weight = fill("orthogonal_", blank(cell, *shape), gain=gain)
     matrix = to_numpy(weight).reshape(shape[0], -1)

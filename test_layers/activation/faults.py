@@ -315,3 +315,22 @@ def implicit_dimension_zero(patch):
         return softmax
 
     patch(nn.functional, "softmax", make)
+
+
+@breaks("relu-inplace")
+def inplace_on_strided_memory_is_lost(patch):
+    """inplace=True works on a copy where the input is not dense, and the copy is not written back."""
+    altered_inplace(patch, lambda original, x: original(x, inplace=x.is_contiguous()))
+
+
+@breaks("softmax-formula")
+def tail_of_a_long_row_not_summed(patch):
+    """Of rows longer than 64 only whole blocks of 64 are summed."""
+
+    def alter(original, x, dim):
+        if x.dim() == 0 or x.shape[dim] <= 64:
+            return original(x, dim)
+        powers = torch.exp(x - x.amax(dim, keepdim=True))
+        return powers / powers.narrow(dim, 0, x.shape[dim] // 64 * 64).sum(dim, keepdim=True)
+
+    altered_softmax(patch, alter)

@@ -83,6 +83,15 @@ def test_relu_inplace(cell, rng, size):
     assert_within(leaf.grad, expected, 0, what="gradient", because="nothing is rounded")
 
 
+@claim("relu-inplace")
+def test_relu_inplace_of_every_second(cell, rng):
+    whole = cell.tensor(rng.normal(size=(3, 34)))
+    expected = to_numpy(whole)
+    expected[:, ::2] = activation.relu(expected[:, ::2])
+    nn.ReLU(inplace=True)(whole[:, ::2])
+    assert_within(whole, expected, 0, what="the whole afterwards", because="nothing is rounded")
+
+
 @claim("leaky-relu-formula")
 @pytest.mark.parametrize("slope", [None, 0.25, 0.3], ids=["default", "a power of two", "rounded"])
 @pytest.mark.parametrize("size", [(1,), (17,), (2, 3, 4, 5)], ids=str)

@@ -419,18 +419,29 @@ def same_with_a_stride_in_one_axis(patch):
     patch(nn.Conv2d, "__init__", broken)
 
 
-@breaks("conv-mostly-padding")
-def first_depth_outside_is_lost(patch):
-    """Of a kernel deeper than the input, the outputs that only the kernel's last slices reach stay empty."""
+@breaks("conv-formula", "conv-gradients")
+def strided_depthwise_misses_a_tap(patch):
+    """Depthwise, strided and padded, the last column of the output misses the kernel's last tap."""
 
-    def make(original):
-        def conv3d(input, weight, *args, **kwargs):
-            output = original(input, weight, *args, **kwargs)
-            if weight.shape[2] <= input.shape[2]:
-                return output
-            reached = torch.arange(output.shape[2], device=output.device) >= input.shape[2]
-            return output * reached.to(output.dtype).view(-1, 1, 1)
+    def alter(dims, original, a):
+        out = original(**a)
+        if a["weight"].shape[1] > 1 or a["groups"] == 1 or max(a["stride"]) == 1 or not any(a["padding"]):
+            return out
+        last_tap = torch.arange(a["weight"].shape[-1], device=out.device) == a["weight"].shape[-1] - 1
+        short = original(**{**a, "weight": a["weight"].masked_fill(last_tap, 0)})
+        return torch.cat([out[..., :-1], short[..., -1:]], -1)
 
-        return conv3d
+    each_convolution(patch, alter)
 
-    patch(nn.functional, "conv3d", make)
+
+@breaks("conv-gradients")
+def weight_gradient_of_one_wide_kernels(patch):
+    """In 1-D, the weight's gradient of a kernel one wide, a matrix product, comes from the first sample alone."""
+
+    def alter(dims, original, a):
+        if dims > 1 or a["weight"].shape[-1] > 1 or a["input"].shape[0] < 2 or a["input"].dim() < 3:
+            return original(**a)
+        rest = original(**{**a, "input": a["input"][1:], "weight": a["weight"].detach()})
+        return torch.cat([original(**{**a, "input": a["input"][:1]}), rest])
+
+    each_convolution(patch, alter)

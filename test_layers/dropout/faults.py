@@ -191,3 +191,31 @@ def channel_dropped_in_all_samples(patch):
         return x * f(torch.ones_like(x[:1]), p, training) if training else f(x, p, training, inplace)
 
     altered(patch, alter, OF_PLANES)
+
+
+@breaks("dropout-rate")
+def remainder_never_dropped(patch):
+    """What is left over after whole vectors of eight elements is never dropped."""
+
+    def alter(f, x, p, training, inplace):
+        whole = x.numel() // 8 * 8
+        if not training or inplace or whole == x.numel():
+            return f(x, p, training, inplace)
+        return torch.cat([f(x.flatten()[:whole], p), x.flatten()[whole:] / (1 - p)]).view(x.shape)
+
+    altered(patch, alter)
+
+
+@breaks("dropout-scale")
+def expanded_gradient_unmasked(patch):
+    """A gradient that is expanded, as that of a sum, passes where elements were dropped, too."""
+
+    def alter(f, x, p, training, inplace):
+        out = f(x, p, training, inplace)
+        if training and not inplace and out.requires_grad:
+            leak = x - x.detach()
+            leak.register_hook(lambda grad: grad if 0 in grad.stride() else torch.zeros_like(grad))
+            out = out + leak
+        return out
+
+    altered(patch, alter)

@@ -63,6 +63,14 @@ def test_independent_calls(cell):
     )
 
 
+@claim("dropout-rate")
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
+def test_rate_at_the_ends(cell, place):
+    # What kernels work on in vectors has a beginning and a remainder.
+    drop, x = cell.run(nn.Dropout(0.3)), cell.tensor(np.ones(37))
+    assert_rate(lambda: torch.stack([drop(x)[place] == 0 for _ in range(300)]), 0.3, what="an end dropped")
+
+
 @claim("dropout-scale")
 @pytest.mark.parametrize("p", [0.0, 0.5, 0.75, 0.3])
 @pytest.mark.parametrize("shape", [(37,), (2, 3, 4, 5)], ids=str)
@@ -78,6 +86,14 @@ def test_scale(cell, rng, p, shape):
         expected = np.where(kept, to_numpy(values) / (1 - p), 0)
         bound = roundings(cell, count, expected) if count else 0
         assert_within(seen, expected, bound, what=what, because="a factor and a product, rounded where not powers of 2")
+
+
+@claim("dropout-scale")
+def test_scale_of_an_expanded_gradient(cell, rng):
+    x = cell.tensor(np.abs(rng.normal(size=(3, 37))) + 0.5, requires_grad=True)
+    out = cell.run(nn.Dropout(0.75))(x)
+    out.sum().backward()
+    assert_same(x.grad, cell.tensor(np.where(to_numpy(out) == 0, 0, 4.0)), what="gradient of the sum")
 
 
 @claim("dropout-scale")

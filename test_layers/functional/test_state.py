@@ -84,7 +84,8 @@ def test_nothing_is_kept(cell, rng, function):
             return function(x, w)
 
     caller = Calling()
-    first, second = (cell.tensor(rng.normal(size=(2, 2, 4, 3))) for _ in range(2))
+    values = rng.normal(size=(2, 2, 4, 3))
+    first, second = cell.tensor(values), cell.tensor(2 * values[::-1])
     w = cell.tensor(rng.normal(size=(1, 2, 3, 2)))
     before = [tensor.clone() for tensor in (first, w)]
     once = caller(first, w)

@@ -184,3 +184,16 @@ def view_copies(patch):
 def view_always_copies(patch):
     """view() returns a copy of what it could share."""
     patch(torch.Tensor, "view", lambda original: lambda self, *shape: original(self, *shape).clone())
+
+
+@breaks("linear-formula", "linear-gradients")
+def tail_of_a_single_product_lost(patch):
+    """One row and one output feature, a product of two vectors, is cut at a multiple of eight terms."""
+
+    def alter(original, x, weight, bias):
+        terms = weight.shape[1] // 8 * 8
+        if weight.shape[0] > 1 or x.numel() > weight.shape[1] or terms < 32:
+            return original(x, weight, bias)
+        return original(x[..., :terms], weight[:, :terms], bias)
+
+    altered(patch, alter)

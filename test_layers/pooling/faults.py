@@ -401,3 +401,37 @@ def gradient_lost_at_the_border(patch):
         return original(regraded(x, inside), **a)
 
     each_average(patch, alter)
+
+
+@breaks("maxpool-indices")
+def indices_without_a_batch_across_channels(patch):
+    """Without a batch, indices go on counting from channel to channel."""
+
+    def alter(dims, original, x, a):
+        out = original(x, **a)
+        if x.dim() != dims + 1 or not a["return_indices"]:
+            return out
+        channels = torch.arange(x.shape[0], device=x.device).view(-1, *[1] * dims)
+        return out[0], out[1] + channels * x[0].numel()
+
+    each_max(patch, alter)
+
+
+@breaks("pool-unbatched")
+def padding_counts_without_a_batch(patch):
+    """Without a batch, padding counts in means, whatever count_include_pad says."""
+
+    def alter(dims, original, x, a):
+        return original(x, **{**a, "count_include_pad": a["count_include_pad"] or x.dim() == dims + 1})
+
+    each_average(patch, alter)
+
+
+@breaks("avgpool-values")
+def divisor_override_lost_with_ceil_mode(patch):
+    """With ceil_mode, divisor_override is ignored."""
+
+    def alter(dims, original, x, a):
+        return original(x, **{**a, **({"divisor_override": None} if dims > 1 and a["ceil_mode"] else {})})
+
+    each_average(patch, alter)

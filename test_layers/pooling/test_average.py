@@ -44,6 +44,11 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
         (1, 2, 5, 6),
         {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5},
     ),
+    "divisor": ((1, 2, 5, 6), {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5}),
+    "ceil, divisor": (
+        (1, 2, 6, 8),
+        {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 1), "ceil_mode": True, "divisor_override": 5},
+    ),
     "one column": ((3, 2, 7, 1), {"kernel_size": (3, 1), "stride": (2, 1)}),
     "many channels": ((1, 33, 4, 5), {"kernel_size": (3, 2), "stride": (1, 1), "padding": (1, 1)}),
     "one window": ((2, 17, 3, 5), {"kernel_size": (3, 5), "stride": (1, 1)}),

@@ -31,6 +31,7 @@ CASES = {
         (2, 3, 9, 15),
         {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 1), "dilation": (2, 1), "ceil_mode": True},
     ),
+    "every second, wide": ((1, 2, 5, 17), {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1)}),
     "one column": ((3, 2, 7, 1), {"kernel_size": (3, 1), "stride": (2, 1)}),
     "one window": ((2, 5, 3, 4), {"kernel_size": (3, 4), "stride": (1, 1)}),
     "one pixel": ((2, 17, 1, 1), {"kernel_size": (1, 1), "stride": (1, 1)}),
@@ -105,6 +106,8 @@ def test_indices(cell, rng, dims):
         assert indices.dtype == torch.int64
         assert_within(values, expected.values, 0, what=f"maxima, {name}", because="a maximum is not rounded")
         assert to_numpy(indices).tolist() == expected.places.tolist(), f"indices, {name}"
+        _, unbatched = pool(cell, arguments, return_indices=True)(x[-1])
+        assert to_numpy(unbatched).tolist() == expected.places[-1].tolist(), f"indices without a batch, {name}"
 
 
 @claim("maxpool-indices")

@@ -58,14 +58,14 @@ def test_output_shape(cell, layers, dims):
     assert seen == expected
 
 
-def check(cell, layers, layer, x, windows, what):
+def check(cell, layers, layer, x, windows, what, *counting):
     """Compares ``layer(x)`` with the reference; maxima are exact, means are sums."""
     values, terms = to_numpy(x), int(np.prod(windows.kernel))
     if layers is MAX:
         expected, bound = max_pool(values, windows).values, 0
     else:
-        expected = avg_pool(values, windows)
-        bound = sum_bound(cell, terms + 1, avg_pool(abs(values), windows), expected)
+        expected = avg_pool(values, windows, *counting)
+        bound = sum_bound(cell, terms + 1, avg_pool(abs(values), windows, *counting), expected)
     assert_within(cell.run(layer)(x), expected, bound, what=what, because="a maximum, or a sum over a number")
 
 
@@ -87,6 +87,9 @@ def test_unbatched_and_empty(cell, rng, layers, dims, batch):
     x = cell.tensor(rng.normal(size=(*batch, 3, *(5, 4, 6)[:dims])))
     layer = layers[dims](2, stride=1)
     check(cell, layers, layer, x, Windows.of((2,) * dims), "output")
+    options, counting = {"stride": 2, "padding": 1, "ceil_mode": True}, {"count_include_pad": False}
+    layer = layers[dims](3, **options, **(counting if layers is AVERAGE else {}))
+    check(cell, layers, layer, x, Windows.of((3,) * dims, **options), "output with padding", False)
 
 
 REFUSED = {
