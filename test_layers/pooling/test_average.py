@@ -40,10 +40,6 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
             "count_include_pad": False,
         },
     ),
-    "divisor": (
-        (1, 2, 5, 6),
-        {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5},
-    ),
     "divisor": ((1, 2, 5, 6), {"kernel_size": (2, 3), "stride": (2, 2), "padding": (0, 1), "divisor_override": 5}),
     "ceil, divisor": (
         (1, 2, 6, 8),

@@ -1,29 +1,10 @@
-"""How convolution could be broken."""
+"""How what test_values.py decides could be broken."""
 
 import torch
 from torch import nn
 
+from test_layers.convolution.breaking import each_convolution
 from torchclaims import breaks
-
-
-def each_convolution(patch, alter):
-    """Convolutions call ``alter(dims, original, arguments)``; arguments is a dict, one value a dimension."""
-    for dims, name in ((1, "conv1d"), (2, "conv2d"), (3, "conv3d")):
-
-        def make(original, dims=dims):
-            def broken(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-                arguments = {"input": input, "weight": weight, "bias": bias, "groups": groups}
-                for key, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
-                    arguments[key] = value if isinstance(value, str) else tuple(value) * (1 if len(value) > 1 else dims)
-                return alter(dims, original, arguments)
-
-            def spread(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-                each = [(v,) * dims if isinstance(v, int) else v for v in (stride, padding, dilation)]
-                return broken(input, weight, bias, *each, groups)
-
-            return spread
-
-        patch(nn.functional, name, make)
 
 
 def regraded(tensor, factor):
@@ -38,12 +19,6 @@ def flipped_kernel(patch):
         patch,
         lambda dims, original, a: original(**{**a, "weight": a["weight"].flip(*range(-dims, 0))}),
     )
-
-
-@breaks("conv-cross-correlation")
-def kernel_transposed(patch):
-    """The kernel's last axis is taken backwards."""
-    each_convolution(patch, lambda dims, original, a: original(**{**a, "weight": a["weight"].flip(-1)}))
 
 
 @breaks("conv-formula", "conv-output-shape")
@@ -72,23 +47,6 @@ def padding_axes_swapped(patch):
 def dilation_axes_swapped(patch):
     """The dilation of height and width is swapped."""
     each_convolution(patch, lambda dims, original, a: original(**{**a, "dilation": a["dilation"][::-1]}))
-
-
-@breaks("conv-output-shape")
-def last_window_rounded_up(patch):
-    """A last window that does not fit is computed all the same, with zeros."""
-
-    def alter(dims, original, a):
-        if isinstance(a["padding"], str):
-            return original(**a)
-        pads = []
-        for axis in range(dims):
-            extent = a["dilation"][axis] * (a["weight"].shape[axis - dims] - 1) + 1
-            room = a["input"].shape[axis - dims] + 2 * a["padding"][axis] - extent
-            pads = [0, -room % a["stride"][axis], *pads]
-        return original(**{**a, "input": nn.functional.pad(a["input"], pads)})
-
-    each_convolution(patch, alter)
 
 
 @breaks("conv-formula", "conv-gradients")
@@ -180,17 +138,6 @@ def groups_interleaved(patch):
     each_convolution(patch, alter)
 
 
-@breaks("conv-groups-apart")
-def groups_leak(patch):
-    """Each output gets a thousandth of the other groups' inputs."""
-
-    def alter(dims, original, a):
-        out = original(**a)
-        return out if a["groups"] == 1 else out + 1e-3 * out.flip(1)
-
-    each_convolution(patch, alter)
-
-
 @breaks("conv-gradients")
 def weight_gradient_averaged(patch):
     """The weight's gradient is the mean over the batch, not the sum."""
@@ -261,164 +208,6 @@ def input_gradient_of_depthwise_doubled(patch):
     each_convolution(patch, alter)
 
 
-@breaks("conv-parameter-shapes")
-def weight_of_all_groups(patch):
-    """Input and output channels change places in a grouped weight."""
-
-    def broken(original):
-        def __init__(self, *args, **kwargs):
-            original(self, *args, **kwargs)
-            self.weight = nn.Parameter(self.weight.transpose(0, 1))
-
-        return __init__
-
-    patch(nn.modules.conv._ConvNd, "__init__", broken)
-
-
-@breaks("conv-parameter-shapes")
-def bias_kept(patch):
-    """bias=False leaves a bias of zeros."""
-
-    def broken(original):
-        def __init__(self, *args, **kwargs):
-            original(self, *args, **kwargs)
-            if self.bias is None:
-                self.bias = nn.Parameter(torch.zeros_like(self.weight[:, 0].flatten(1)[:, 0]))
-
-        return __init__
-
-    patch(nn.modules.conv._ConvNd, "__init__", broken)
-
-
-@breaks("conv-padding-same")
-def same_pads_the_odd_one_first(patch):
-    """padding='same' puts the odd zero before the input instead of after it."""
-
-    def alter(dims, original, a):
-        if a["padding"] != "same":
-            return original(**a)
-        pads = []
-        for axis in range(dims):
-            total = a["dilation"][axis] * (a["weight"].shape[2 + axis] - 1)
-            pads = [total - total // 2, total // 2, *pads]
-        return original(**{**a, "input": nn.functional.pad(a["input"], pads), "padding": (0,) * dims})
-
-    each_convolution(patch, alter)
-
-
-@breaks("conv-padding-modes")
-def reflection_repeats_the_border(patch):
-    """'reflect' repeats the border, as 'replicate' does."""
-
-    def broken(original):
-        def pad(input, pad, mode="constant", value=None):
-            return original(input, pad, "replicate" if mode == "reflect" else mode, value)
-
-        return pad
-
-    patch(nn.functional, "pad", broken)
-
-
-@breaks("conv-padding-modes")
-def padding_modes_swap_axes(patch):
-    """A padding mode other than 'zeros' pads height by the width's padding."""
-
-    def broken(original):
-        def pad(input, pad, mode="constant", value=None):
-            return original(input, pad[::-1] if mode == "circular" else pad, mode, value)
-
-        return pad
-
-    patch(nn.functional, "pad", broken)
-
-
-@breaks("conv-unbatched")
-def unbatched_bias_lost(patch):
-    """Without a batch the bias is left out."""
-
-    def alter(dims, original, a):
-        return original(**{**a, "bias": a["bias"] if a["input"].dim() == dims + 2 else None})
-
-    each_convolution(patch, alter)
-
-
-@breaks("conv-empty-batch")
-def empty_batch_without_gradient(patch):
-    """For a batch of no samples the parameters get no gradient at all."""
-
-    def alter(dims, original, a):
-        if a["input"].shape[0] == 0:
-            a = {**a, "weight": a["weight"].detach(), "bias": a["bias"].detach()}
-        return original(**a)
-
-    each_convolution(patch, alter)
-
-
-@breaks("conv-input-refused")
-def further_channels_ignored(patch):
-    """Channels beyond those of the weight are ignored."""
-
-    def alter(dims, original, a):
-        if a["input"].dim() == dims + 2:
-            a["input"] = a["input"][:, : a["weight"].shape[1] * a["groups"]]
-        return original(**a)
-
-    each_convolution(patch, alter)
-
-
-@breaks("conv-input-refused")
-def small_input_padded(patch):
-    """An input smaller than the kernel is padded until it fits."""
-
-    def alter(dims, original, a):
-        missing = [max(0, k - s) for k, s in zip(a["weight"].shape[2:], a["input"].shape[2:], strict=False)]
-        pads = [pad for lack in reversed(missing) for pad in (0, lack)]
-        return original(**{**a, "input": nn.functional.pad(a["input"], pads)})
-
-    each_convolution(patch, alter)
-
-
-def _lenient_constructor(patch, mend):
-    def broken(original):
-        def __init__(self, *args, **kwargs):
-            mend(kwargs)
-            original(self, *args, **kwargs)
-
-        return __init__
-
-    patch(nn.Conv2d, "__init__", broken)
-
-
-@breaks("conv-arguments-refused")
-def groups_below_one(patch):
-    """groups=0 is taken for 1."""
-    _lenient_constructor(patch, lambda kwargs: kwargs.update(groups=max(1, kwargs.get("groups", 1))))
-
-
-@breaks("conv-arguments-refused")
-def unknown_padding_mode(patch):
-    """A padding mode of an unknown name is taken for zeros."""
-    known = ("zeros", "reflect", "replicate", "circular")
-    _lenient_constructor(
-        patch,
-        lambda kwargs: kwargs.get("padding_mode", "zeros") in known or kwargs.update(padding_mode="zeros"),
-    )
-
-
-@breaks("conv-padding-same-strided")
-def same_with_a_stride_in_one_axis(patch):
-    """padding='same' is refused only where both strides differ from 1."""
-
-    def broken(original):
-        def __init__(self, *args, stride=1, padding=0, **kwargs):
-            one_axis = padding == "same" and isinstance(stride, tuple) and 1 in stride
-            original(self, *args, stride=1 if one_axis else stride, padding=padding, **kwargs)
-
-        return __init__
-
-    patch(nn.Conv2d, "__init__", broken)
-
-
 @breaks("conv-formula", "conv-gradients")
 def strided_depthwise_misses_a_tap(patch):
     """Depthwise, strided and padded, the last column of the output misses the kernel's last tap."""
@@ -445,3 +234,20 @@ def weight_gradient_of_one_wide_kernels(patch):
         return torch.cat([original(**{**a, "input": a["input"][:1]}), rest])
 
     each_convolution(patch, alter)
+
+
+@breaks("conv-mostly-padding")
+def first_depth_outside_is_lost(patch):
+    """Of a kernel deeper than the input, the outputs that only the kernel's last slices reach stay empty."""
+
+    def make(original):
+        def conv3d(input, weight, *args, **kwargs):
+            output = original(input, weight, *args, **kwargs)
+            if weight.shape[2] <= input.shape[2]:
+                return output
+            reached = torch.arange(output.shape[2], device=output.device) >= input.shape[2]
+            return output * reached.to(output.dtype).view(-1, 1, 1)
+
+        return conv3d
+
+    patch(nn.functional, "conv3d", make)
