@@ -24,8 +24,9 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def toy_suite(pytester: pytest.Pytester) -> Path:
-    """The folder of a suite with one room, one claim, one test, one fault."""
+def toy_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a suite with one room, one claim, one test, one fault; its runs are in no worker."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyprojecttoml(INI)
     write_room(pytester.path)
     return pytester.path

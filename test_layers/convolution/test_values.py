@@ -52,6 +52,8 @@ CASES = {
     "square arguments": Case((2, 2, 7, 8), 2, (3, 3), {"stride": 2, "padding": 1, "dilation": 2}),
     "depthwise": Case((2, 3, 6, 5), 3, (3, 3), {"groups": 3, "padding": 1}),
     "depthwise, two each": Case((1, 3, 7, 8), 6, (3, 3), {"groups": 3, "stride": (1, 2)}),
+    "depthwise, dilated": Case((1, 3, 7, 9), 3, (3, 3), {"groups": 3, "dilation": (1, 2), "padding": (1, 2)}),
+    "many samples": Case((17, 1, 3, 4), 2, (2, 3), {}),
     "depthwise, strided and padded": Case((2, 3, 9, 8), 3, (3, 3), {"groups": 3, "stride": 2, "padding": 1}),
     "one by one": Case((2, 5, 3, 4), 4, (1, 1), {}),
     "one by one, strided": Case((2, 3, 7, 9), 4, (1, 1), {"stride": (2, 3)}),
