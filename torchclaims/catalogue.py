@@ -91,7 +91,7 @@ class Article:
 
     id: str
     title: str
-    url: str
+    url: str | None
     passages: int
     undecided: dict[int, str]
 
@@ -267,10 +267,10 @@ def _articles(path: Path) -> Iterator[tuple[str, Article]]:
     for name, entry in _read(path).items():
         try:
             undecided = {int(number): str(reason) for number, reason in entry.get("undecided", {}).items()}
-            article = Article(name, entry["title"], entry["url"], int(entry["passages"]), undecided)
+            article = Article(name, entry["title"], entry.get("url"), int(entry["passages"]), undecided)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CatalogueError(
-                f"{path.name}: article {name!r}: title, url, passages and undecided are needed ({error})"
+                f"{path.name}: article {name!r}: title and passages are needed ({error})"
             ) from None
         yield name, article
 
