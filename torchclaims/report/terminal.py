@@ -52,6 +52,12 @@ def print_catalogue(catalogue: Catalogue, chosen: frozenset[str]) -> None:
         print(f"      {one.statement}")
         if one.truth:
             print(f"      {one.verdict}: {one.truth}")
+    for article in catalogue.articles.values():
+        if not any(passage.startswith(article.id) for name in chosen for passage in catalogue.claims[name].articles):
+            continue
+        print(f"\narticle {article.id}: {article.title}" + (f"  {article.url}" if article.url else ""))
+        for number, reason in article.undecided.items():
+            print(f"  {article.id}-{number:02} cannot be decided: {reason}")
     print(f"\n{len(chosen)} claims")
 
 
