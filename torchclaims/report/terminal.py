@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ LISTED = 25
 
 def print_catalogue(catalogue: Catalogue, chosen: frozenset[str]) -> None:
     """Prints the ``chosen`` claims room by room: id, where it is said, the sentence, what became of it."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in _listing(catalogue, chosen):
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _listing(catalogue: Catalogue, chosen: frozenset[str]) -> Iterator[str]:
     tests, faults = (
         Counter(name for mention in mentions for name in mention.claims)
         for mentions in (catalogue.tests, catalogue.faults)
@@ -46,19 +53,19 @@ def print_catalogue(catalogue: Catalogue, chosen: frozenset[str]) -> None:
             continue
         if one.room != room:
             room = one.room
-            print(f"\n{room.as_posix()}")
+            yield f"\n{room.as_posix()}"
         said = ", ".join([*one.sources, *(f"article {passage}" for passage in one.articles)])
-        print(f"  {one.id}  [{said}]  {one.oracle}, {tests[one.id]} tests, {faults[one.id]} faults")
-        print(f"      {one.statement}")
-        if one.truth:
-            print(f"      {one.verdict}: {one.truth}")
+        yield f"  {one.id}  [{said}]  {one.oracle}, tests {tests[one.id]}, faults {faults[one.id]}"
+        yield f"      {one.statement}"
+        if one.verdict:
+            yield f"      {one.verdict}" + (f": {one.truth}" if one.truth else "")
     for article in catalogue.articles.values():
         if not any(passage.startswith(article.id) for name in chosen for passage in catalogue.claims[name].articles):
             continue
-        print(f"\narticle {article.id}: {article.title}" + (f"  {article.url}" if article.url else ""))
+        yield f"\narticle {article.id}: {article.title}" + (f"  {article.url}" if article.url else "")
         for number, reason in article.undecided.items():
-            print(f"  {article.id}-{number:02} cannot be decided: {reason}")
-    print(f"\n{len(chosen)} claims")
+            yield f"  {article.id}-{number:02} cannot be decided: {reason}"
+    yield f"\n{len(chosen)} claims"
 
 
 class Reporter:
