@@ -95,6 +95,16 @@ def test_a_test_error_breaks_the_claim(run, toy_suite):
     assert verdict(toy_suite / "verdict.json")["counts"]["broken"] == 1
 
 
+def test_a_crash_of_the_process_breaks_the_claim(run, toy_suite):
+    write_test(toy_suite, "import os; os._exit(3)")
+    result = run("-n", "1", "--dtype", "float32", "--claims-json", "verdict.json")
+    assert result.ret == 1
+    (claim,) = verdict(toy_suite / "verdict.json")["claims"]
+    assert claim["state"] == "broken"
+    assert "crashed" in claim["cells"][0]["reason"]
+    assert claim["cells"][0]["cell"] == "cpu-float32"
+
+
 def test_serial_and_parallel_agree(run, toy_suite):
     documents = []
     for workers in ("0", "1", "2"):

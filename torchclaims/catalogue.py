@@ -269,9 +269,7 @@ def _articles(path: Path) -> Iterator[tuple[str, Article]]:
             undecided = {int(number): str(reason) for number, reason in entry.get("undecided", {}).items()}
             article = Article(name, entry["title"], entry.get("url"), int(entry["passages"]), undecided)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CatalogueError(
-                f"{path.name}: article {name!r}: title and passages are needed ({error})"
-            ) from None
+            raise CatalogueError(f"{path.name}: article {name!r}: title and passages are needed ({error})") from None
         yield name, article
 
 

@@ -30,17 +30,11 @@ def annotate(
     outcome = _outcome(report)
     if outcome is None:
         return
-    record: dict[str, Any] = {
-        "claims": [one.id for one in claims],
-        "test": report.nodeid,
-        "cell": cell,
-        "outcome": outcome,
-        "seconds": report.duration,
+    record = _record(report, [one.id for one in claims], cell, outcome) | {
         # A failure by assertion is the test's own finding; anything else may be a crash of the test itself.
         "asserted": raised is not None and isinstance(raised.value, (AssertionError, pytest.fail.Exception)),
         "tolerance_used": tolerance_used,
         "false_alarm_rate": false_alarm_rate,
-        "reason": _reason(report),
         "reproduce": reproduce,
     }
     report.torchclaims = record  # type: ignore[attr-defined]
@@ -48,6 +42,26 @@ def annotate(
         lines = [f"{one.id}: {one.asserted} ({', '.join((*one.sources, *one.articles))})" for one in claims]
         lines += [f"cell {cell}, seed {seed}, in {report.when}", reproduce]
         report.sections.append(("claim", "\n".join(lines)))
+
+
+def of_a_crash(report: pytest.TestReport, claims: Sequence[str], seed: int) -> dict[str, Any]:
+    """The record of a test whose process died: pytest-xdist reports it, without what the process would have added."""
+    cell = report.nodeid.partition("[")[2].rstrip("]") or "host"
+    return _record(report, list(claims), cell, FAILED) | {"reproduce": f"pytest '{report.nodeid}' --seed {seed}"}
+
+
+def _record(report: pytest.TestReport, claims: list[str], cell: str, outcome: str) -> dict[str, Any]:
+    return {
+        "claims": claims,
+        "test": report.nodeid,
+        "cell": cell,
+        "outcome": outcome,
+        "seconds": report.duration,
+        "asserted": False,
+        "tolerance_used": None,
+        "false_alarm_rate": 0.0,
+        "reason": _reason(report),
+    }
 
 
 def _outcome(report: pytest.TestReport) -> str | None:

@@ -124,8 +124,11 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Takes what the processes that ran the tests recorded."""
+        claims = self.verdict.catalogue.claims_of(report.nodeid)
         if hasattr(report, "torchclaims"):
             self.verdict.add(report.torchclaims)
+        elif report.failed and claims:
+            self.verdict.add(record.of_a_crash(report, claims, self.config.option.seed))
         if hasattr(report, "torchclaims_proof"):
             self.verdict.proofs.append(report.torchclaims_proof)
 
