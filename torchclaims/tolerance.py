@@ -67,9 +67,12 @@ def sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray)
 
 
 def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:
-    """Bound on the error of ``count`` roundings to the cell's dtype of values of ``result``'s size."""
+    """Bound on the error of ``count`` roundings to the cell's dtype of values of ``result``'s size.
+
+    Each may also lose up to the smallest subnormal number, below which the relative bound says nothing.
+    """
     smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
-    bound: np.ndarray = gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + smallest
+    bound: np.ndarray = gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + count * smallest
     return bound
 
 

@@ -77,6 +77,10 @@ def test_gradient(cell, rng):
         # The output, rounded as above, enters twice: as a factor and within the sum.
         once = relative_error(cell, values, dim) + gamma(3, unit_roundoff(cell.dtype))
         bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
+        # Small outputs lose digits to underflow, whatever their size, and are multiplied by gradients of size one.
+        underflow = roundings(cell, 3, np.zeros(()))
+        of_shares, of_all = ((abs(weights) * factor).sum(dim, keepdims=True) for factor in (shares, 1))
+        bound = bound + underflow * (abs(weights) + of_shares + shares * of_all)
         what = f"gradient of {shape} along {dim}"
         assert_within(x.grad, expected, bound, what=what, because="s (g - sum of g s) from the rounded s")
 
