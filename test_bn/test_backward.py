@@ -8,7 +8,7 @@ from test_bn.layouts import channels_of_unlike_scale, every_layout, other_axes, 
 from torchclaims import claim
 from torchclaims.reference import normalisation
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import accumulation_unit, assert_within, gamma, normalisation_bound, roundings, unit_roundoff
+from torchclaims.tolerance import accumulation_unit, assert_within, gamma, normalisation_bound, rounding_unit, roundings
 
 
 def gradients(cell, rng, batch_norm, shape, spread=False):
@@ -33,7 +33,7 @@ def test_gradients(cell, rng, batch_norm, shape, spread):
     inverse = 1 / np.sqrt(values.var(axes, keepdims=True) + bn.eps)
     # The saved mean and 1/sqrt carry the forward pass' errors into every product with the normalised input.
     # Sum and mean of a gradient that is not contiguous may each be rounded to its dtype, even for a float32 bias.
-    of_a_sum = gamma(count + 4, unit) + (gamma(2, unit_roundoff(cell.dtype)) if spread else 0)
+    of_a_sum = gamma(count + 4, unit) + (gamma(2, rounding_unit(cell.dtype)) if spread else 0)
     sums = of_a_sum * np.abs(grad).sum(axes, keepdims=True)
     products = (np.abs(grad) * (gamma(count + 8, unit) * normalised + forward.output)).sum(axes, keepdims=True)
     relative = forward.variance / (values.var(axes, keepdims=True) + bn.eps) + gamma(8, unit)

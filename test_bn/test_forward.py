@@ -15,8 +15,8 @@ from torchclaims.tolerance import (
     assert_within,
     gamma,
     normalisation_bound,
+    rounding_unit,
     roundings,
-    unit_roundoff,
 )
 
 BECAUSE = "rounding of mean, variance and x * a + b, conditioned by |mean| / sqrt(variance + eps)"
@@ -51,7 +51,7 @@ def test_training_output(cell, rng, batch_norm, shape):
 def test_training_output_with_parameters_of_the_same_dtype(cell, rng):
     bn = cell.place(with_parameters(cell, nn.BatchNorm2d(3), rng))
     x = cell.tensor(per_channel([-0.5, 0.0, 1.0], 4) + rng.standard_normal((4, 3, 2, 2)))
-    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn, unit_roundoff(cell.dtype))
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn, rounding_unit(cell.dtype))
 
 
 @claim("bn-train-formula")
@@ -84,7 +84,7 @@ def test_two_values_a_channel_become_plus_and_minus_one(cell):
     assert_within(
         output,
         [[-1.0], [1.0]],
-        8 * unit_roundoff(cell.dtype),
+        8 * rounding_unit(cell.dtype),
         what="output",
         because="exact but for 8 roundings",
     )
@@ -98,7 +98,7 @@ def test_eps_of_three(cell):
     assert_within(
         output,
         [[-0.5], [0.5]],
-        8 * unit_roundoff(cell.dtype),
+        8 * rounding_unit(cell.dtype),
         what="output",
         because="exact but for 8 roundings",
     )

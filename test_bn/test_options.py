@@ -11,7 +11,7 @@ from test_bn.layouts import LAYOUTS, channels_of_unlike_scale, other_axes, place
 from torchclaims import claim
 from torchclaims.reference import normalisation
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, assert_within, normalisation_bound, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, normalisation_bound, rounding_unit
 
 EVERY_CLASS = pytest.mark.parametrize("batch_norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
 
@@ -51,7 +51,7 @@ def test_affine_off_in_evaluation(cell, rng):
     bn.running_var.copy_(cell.tensor([4.0, 0.25]))
     x = cell.tensor(rng.integers(-8, 9, (3, 2, 2, 2)))
     expected = (to_numpy(x) - [[[-0.5]], [[2.0]]]) * [[[0.5]], [[2.0]]]
-    assert_within(cell.run(bn)(x), expected, 8 * unit_roundoff(cell.dtype) * 17, what="output", because="8 roundings")
+    assert_within(cell.run(bn)(x), expected, 8 * rounding_unit(cell.dtype) * 17, what="output", because="8 roundings")
 
 
 @claim("bn-bias-off")

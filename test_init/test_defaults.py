@@ -10,7 +10,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.chance import assert_follows, uniform
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, unit_roundoff
+from torchclaims.tolerance import assert_same, rounding_unit
 
 # Kernels, channels and groups are unequal, so that no factor of the bound can be taken for another.
 CONVOLUTIONS = [
@@ -30,7 +30,7 @@ def assert_symmetric_uniform(cell, draw, bound, *, what):
     """Asserts that ``draw()`` is uniform between -bound and bound, and never beyond."""
     assert_follows(draw, uniform(-bound, bound), what=what)
     largest = np.abs(to_numpy(draw())).max()
-    assert largest <= bound * (1 + 2 * unit_roundoff(cell.dtype)), f"{what}: {largest} is beyond {bound}"
+    assert largest <= bound * (1 + 2 * rounding_unit(cell.dtype)), f"{what}: {largest} is beyond {bound}"
 
 
 @claim("init-conv-weight")

@@ -10,7 +10,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.chance import assert_follows, assert_rate, normal, truncated_normal, uniform
 from torchclaims.targets import from_numpy, to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
 
 # Shapes of about 20,000 elements, named after the layer that holds such a weight, with (fan_in, fan_out).
 LINEAR = (100, 200), (200, 100)
@@ -168,7 +168,7 @@ def test_orthogonal(cell, shape, gain):
     matrix = to_numpy(weight).reshape(shape[0], -1)
     shorter = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     # Householder's Q is orthogonal within gamma(c * m * n) (Higham, section 19.3), with c below ten.
-    bound = gain**2 * gamma(10 * matrix.size, unit_roundoff(cell.dtype))
+    bound = gain**2 * gamma(10 * matrix.size, rounding_unit(cell.dtype))
     assert_within(
         from_numpy(shorter @ shorter.T),
         gain**2 * np.eye(len(shorter)),

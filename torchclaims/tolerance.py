@@ -23,9 +23,17 @@ def unit_roundoff(dtype: torch.dtype) -> float:
     return float(torch.finfo(dtype).eps) / 2
 
 
+def rounding_unit(dtype: torch.dtype) -> float:
+    """What one rounding adds to the difference between ``dtype`` arithmetic and a reference in float64.
+
+    The reference is rounded too: of a float64 result that doubles the bound, of others it is next to nothing.
+    """
+    return unit_roundoff(dtype) + unit_roundoff(torch.float64)
+
+
 def accumulation_unit(cell: Cell) -> float:
-    """The unit roundoff in which sums are kept: half precision is summed in float32 and rounded once at the end."""
-    return unit_roundoff(torch.float32 if cell.dtype in (torch.float16, torch.bfloat16) else cell.dtype)
+    """The rounding unit in which sums are kept: half precision is summed in float32 and rounded once at the end."""
+    return rounding_unit(torch.float32 if cell.dtype in (torch.float16, torch.bfloat16) else cell.dtype)
 
 
 # What torch.set_float32_matmul_precision lets a backend round the factors of float32 products to: TF32 has 10 explicit
@@ -72,7 +80,7 @@ def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:
     Each may also lose up to the smallest subnormal number, below which the relative bound says nothing.
     """
     smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
-    bound: np.ndarray = gamma(count, unit_roundoff(cell.dtype)) * np.abs(result) + count * smallest
+    bound: np.ndarray = gamma(count, rounding_unit(cell.dtype)) * np.abs(result) + count * smallest
     return bound
 
 
@@ -171,6 +179,6 @@ def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def relative_bound(reference: np.ndarray, count: int) -> np.ndarray:
-    """Bound for Python-float arithmetic of ``count`` float64 roundings, as schedules use."""
-    bound: np.ndarray = gamma(count, math.ulp(1.0) / 2) * np.abs(reference) + math.ulp(0.0)
+    """Bound for ``count`` float64 roundings of Python floats, as schedules use, and as many of the reference."""
+    bound: np.ndarray = gamma(count, rounding_unit(torch.float64)) * np.abs(reference) + math.ulp(0.0)
     return bound

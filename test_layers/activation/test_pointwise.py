@@ -8,7 +8,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.reference import activation
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, roundings, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, roundings
 
 # Kernels work on vectors of 4 to 32 elements and finish what is left over otherwise.
 SIZES = [(), (0,), (1,), (7,), (8,), (9,), (3, 5), (16,), (17,), (31,), (33,), (2, 3, 4, 5)]
@@ -16,7 +16,7 @@ SIZES = [(), (0,), (1,), (7,), (8,), (9,), (3, 5), (16,), (17,), (31,), (33,), (
 
 def bound_of(cell, count, result):
     """``count`` roundings in at least single precision, one to the cell's dtype."""
-    unit = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
+    unit = min(rounding_unit(cell.dtype), rounding_unit(torch.float32))
     return gamma(count, unit) * np.abs(result) + roundings(cell, 1, result)
 
 
@@ -110,7 +110,7 @@ def test_leaky_relu(cell, rng, size, slope):
 
 @claim("sigmoid-formula")
 def test_sigmoid(cell, rng):
-    sigmoid, unit = cell.run(nn.Sigmoid()), min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
+    sigmoid, unit = cell.run(nn.Sigmoid()), min(rounding_unit(cell.dtype), rounding_unit(torch.float32))
     for size in SIZES:
         x, grad = (
             cell.tensor(rng.normal(size=size) * 3, requires_grad=True),
@@ -125,7 +125,7 @@ def test_sigmoid(cell, rng):
         # From the rounded output; a relative error of s is one of 1 - s that is s / (1 - s) as large.
         wanted = activation.sigmoid_backward(to_numpy(grad), to_numpy(x))
         worst = np.abs(wanted) * (1 + np.exp(np.maximum(to_numpy(x), 0)))
-        bound = (gamma(7, unit) + unit_roundoff(cell.dtype)) * worst + roundings(cell, 3, wanted)
+        bound = (gamma(7, unit) + rounding_unit(cell.dtype)) * worst + roundings(cell, 3, wanted)
         assert_within(x.grad, wanted, bound, what=f"gradient of {size}", because="s (1 - s) g from the rounded s")
 
 

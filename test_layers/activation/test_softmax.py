@@ -8,7 +8,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.reference import activation
 from torchclaims.targets import from_numpy, to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, roundings, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, roundings
 
 # (shape, dim)
 CASES = [
@@ -37,7 +37,7 @@ CASES = [
 
 def working_unit(cell):
     """Softmax works in at least single precision."""
-    return min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
+    return min(rounding_unit(cell.dtype), rounding_unit(torch.float32))
 
 
 def relative_error(cell, x, dim):
@@ -75,7 +75,7 @@ def test_gradient(cell, rng):
         expected, shares = activation.softmax_backward(weights, values, dim), activation.softmax(values, dim)
         magnitude = shares * (abs(weights) + (abs(weights) * shares).sum(dim, keepdims=True))
         # The output, rounded as above, enters twice: as a factor and within the sum.
-        once = relative_error(cell, values, dim) + gamma(3, unit_roundoff(cell.dtype))
+        once = relative_error(cell, values, dim) + gamma(3, rounding_unit(cell.dtype))
         bound = (2 * once + gamma(shape[dim] + 4, working_unit(cell))) * magnitude + roundings(cell, 1, expected)
         # Small outputs lose digits to underflow, whatever their size, and are multiplied by gradients of size one.
         underflow = roundings(cell, 3, np.zeros(()))
@@ -93,7 +93,7 @@ def test_sums_to_one(cell, rng, dim, offset):
     out = to_numpy(cell.run(nn.Softmax(dim))(x))
     assert ((out >= 0) & (out <= 1)).all()
     # A common factor, the sum, and two roundings of each output; the parts are 1 together.
-    bound = gamma(x.shape[dim] + 10, working_unit(cell)) + gamma(3, unit_roundoff(cell.dtype))
+    bound = gamma(x.shape[dim] + 10, working_unit(cell)) + gamma(3, rounding_unit(cell.dtype))
     sums = out.sum(dim)
     assert_within(from_numpy(sums), np.ones(sums.shape), bound, what="sums", because="each output is rounded")
 

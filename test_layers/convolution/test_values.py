@@ -11,7 +11,7 @@ from torchclaims import claim
 from torchclaims.reference.convolution import convolve, convolve_backward
 from torchclaims.reference.windows import Windows
 from torchclaims.targets import RELEASE, to_numpy
-from torchclaims.tolerance import assert_within, gamma, sum_bound, unit_roundoff
+from torchclaims.tolerance import assert_within, gamma, rounding_unit, sum_bound
 
 LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -93,7 +93,7 @@ def bound_of(cell, terms, added, magnitude, result):
     if not cell.device.is_cpu or cell.dtype not in (torch.float16, torch.bfloat16):
         return bound
     steps = terms + 2 if RELEASE.release < (2, 6) else added
-    return bound + gamma(steps, unit_roundoff(cell.dtype)) * magnitude
+    return bound + gamma(steps, rounding_unit(cell.dtype)) * magnitude
 
 
 @claim("conv-formula")

@@ -9,7 +9,7 @@ from torch import nn
 
 from torchclaims import claim
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_within, gamma, unit_roundoff
+from torchclaims.tolerance import assert_within, gamma, rounding_unit
 
 SHAPE = (2, 4, 6, 9)
 
@@ -91,8 +91,8 @@ def run(layer, x, grad):
 
 def check(cell, seen, plain, count, layout):
     # Half-precision kernels round at most a few intermediate results to the cell's dtype.
-    working = min(unit_roundoff(cell.dtype), unit_roundoff(torch.float32))
-    bound = 4 * (gamma(2 * count, working) + gamma(min(count, 8), unit_roundoff(cell.dtype)))
+    working = min(rounding_unit(cell.dtype), rounding_unit(torch.float32))
+    bound = 4 * (gamma(2 * count, working) + gamma(min(count, 8), rounding_unit(cell.dtype)))
     for ours, theirs, what in zip(seen, plain, ["output", "gradient of x", "of weight", "of bias"], strict=False):
         assert_within(
             ours,

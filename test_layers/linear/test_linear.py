@@ -8,7 +8,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.reference.convolution import linear, linear_backward
 from torchclaims.targets import RELEASE, to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, sum_bound, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, sum_bound
 
 # (leading dimensions, in_features, out_features, bias)
 CASES = {
@@ -37,7 +37,7 @@ BECAUSE = "a sum of products in any order, rounded once"
 def bound_of(cell, terms, magnitude, result):
     """Of a sum of products; older kernels of the CPU kept sums in half precision."""
     older = cell.device.is_cpu and cell.dtype in (torch.float16, torch.bfloat16) and RELEASE.release < (2, 6)
-    in_dtype = gamma(terms + 2, unit_roundoff(cell.dtype)) * magnitude if older else 0
+    in_dtype = gamma(terms + 2, rounding_unit(cell.dtype)) * magnitude if older else 0
     return sum_bound(cell, terms, magnitude, result) + in_dtype
 
 

@@ -11,7 +11,7 @@ from torchclaims import claim
 from torchclaims.reference.pooling import avg_pool, avg_pool_backward
 from torchclaims.reference.windows import Windows
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_within, sum_bound, unit_roundoff
+from torchclaims.tolerance import assert_within, rounding_unit, sum_bound
 
 LAYERS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -87,7 +87,7 @@ def pool(cell, arguments):
 
 def bound_of(cell, terms, magnitude, result, roundings_on_the_way):
     """A sum and a division; kernels for half types may round some intermediate results to the type."""
-    on_the_way = roundings_on_the_way * unit_roundoff(cell.dtype) * magnitude
+    on_the_way = roundings_on_the_way * rounding_unit(cell.dtype) * magnitude
     return sum_bound(cell, terms + 1, magnitude, result) + on_the_way
 
 

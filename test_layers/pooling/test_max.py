@@ -9,7 +9,7 @@ from torchclaims import claim
 from torchclaims.reference.pooling import max_pool, max_pool_backward
 from torchclaims.reference.windows import Windows
 from torchclaims.targets import RELEASE, to_numpy
-from torchclaims.tolerance import assert_within, sum_bound, unit_roundoff
+from torchclaims.tolerance import assert_within, rounding_unit, sum_bound
 
 LAYERS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
@@ -91,7 +91,7 @@ def test_gradients(cell, rng, dims):
         magnitude = max_pool_backward(abs(to_numpy(grad)), places, shape[2:])
         # Kernels that add windows up one by one round each time to the dtype of the gradient.
         shared = max_pool_backward(np.ones(places.shape), places, shape[2:])
-        one_by_one = shared * unit_roundoff(cell.dtype) * magnitude
+        one_by_one = shared * rounding_unit(cell.dtype) * magnitude
         bound = np.where(shared > 1, sum_bound(cell, int(shared.max()), magnitude, expected) + one_by_one, 0)
         assert_within(x.grad, expected, bound, what=f"gradient, {name}", because="a sum over windows with one maximum")
 

@@ -12,8 +12,8 @@ from torchclaims.tolerance import (
     accumulation_unit,
     assert_within,
     gamma,
+    rounding_unit,
     roundings,
-    unit_roundoff,
 )
 
 # Rows, in_features, out_features; with as many rows as columns a bias could be added along either.
@@ -25,7 +25,7 @@ SHAPES = pytest.mark.parametrize(
 def product(cell, left, right):
     """``left @ right`` and the bound on its error, where every product and partial sum may be rounded."""
     # Not every release keeps the sums of half precision in float32 on the CPU.
-    unit = max(unit_roundoff(cell.dtype), accumulation_unit(cell))
+    unit = max(rounding_unit(cell.dtype), accumulation_unit(cell))
     return left @ right, gamma(left.shape[1] + 2, unit) * (np.abs(left) @ np.abs(right))
 
 
@@ -98,7 +98,7 @@ def test_gradients_of_perceptron(cell, rng):
     members, values, grad = numpy_members(net), to_numpy(x), to_numpy(upstream)
     y, y_bound = hidden_layer(cell, values, members)
     slope = y * (1 - y)
-    slope_bound = y_bound + 3 * unit_roundoff(cell.dtype)
+    slope_bound = y_bound + 3 * rounding_unit(cell.dtype)
     back = np.abs(grad) @ np.abs(members["layer2.w"]).T
     # Each factor's relative error first, then what the slope's absolute error adds.
     chain = gamma(2 + 5 + 8, accumulation_unit(cell)) * back * slope + 1.01 * back * slope_bound

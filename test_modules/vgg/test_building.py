@@ -11,7 +11,7 @@ from models.vgg import TUTORIAL_CONVOLUTIONS, VGG, TutorialVGG
 from torchclaims import claim
 from torchclaims.reference import normalisation
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, unit_roundoff
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
 
 SMALL = (2, "M", 3, 4)
 
@@ -73,7 +73,7 @@ def test_normalised_nevertheless(cell, rng):
     assert_within(
         layers(x),
         expected,
-        gamma(4 * 12 + 10, unit_roundoff(cell.dtype)) * scale,
+        gamma(4 * 12 + 10, rounding_unit(cell.dtype)) * scale,
         what="the layers built with batch_norm=False",
         because="two sums over 12 values",
     )
