@@ -36,11 +36,8 @@ def test_a_changed_documentation_is_a_note(run, toy_suite):
     (toy_suite / "documentation.toml").write_text('"torch.nn.ReLU" = ["rectified linear", "no such words"]')
     result = run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(
-        [
-            "the documentation changed here: torch.nn.ReLU no longer says 'no such words'; it is a source of toy-relu-clips"
-        ]
-    )
+    note = "torch.nn.ReLU no longer says 'no such words'; it is a source of toy-relu-clips"
+    result.stdout.fnmatch_lines([f"the documentation changed here: {note}"])
 
 
 def test_an_object_that_is_gone_is_a_note(run, toy_suite):
@@ -74,4 +71,4 @@ def test_the_table_counts_claims_by_object(capsys):
     }
     assert names["BatchNorm2d"] == str(len(of_batch_norm))
     assert main(["coverage", "--missing"]) == 0
-    assert "BatchNorm2d" not in capsys.readouterr().out
+    assert "BatchNorm2d" not in capsys.readouterr().out.split()
