@@ -227,11 +227,12 @@ class Reporter:
             f" {self.verdict.false_alarm_rate:.1g}"
         )
         for mode in MODES[1:]:
-            cells = {cell["test"]: cell["seconds"] for cell in self.verdict.cells() if f"-{mode}" in cell["cell"]}
-            if cells:
+            seconds = {cell["test"]: cell["seconds"] for cell in self.verdict.cells() if f"-{mode}" in cell["cell"]}
+            if seconds:
+                dearest = max(seconds, key=seconds.__getitem__)
                 terminal.write_line(
-                    f"{mode}: {len(cells)} cells took {sum(cells.values()):.0f} s, compiling included;"
-                    f" the dearest, {max(cells, key=cells.__getitem__)}, {max(cells.values()):.1f} s"
+                    f"{mode}: {len(seconds)} cells took {sum(seconds.values()):.0f} s, compiling included;"
+                    f" the dearest, {dearest}, {seconds[dearest]:.1f} s"
                 )
         counts = self.verdict.counts(selected)
         terminal.write_line(
