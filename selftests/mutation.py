@@ -8,7 +8,7 @@ statement dropped, a condition negated, an operator swapped, a constant changed.
 mutant's code is put into the function that is already imported, in a forked child, and the tests that reach that
 function run until one turns red by an assertion. Which tests reach it is seen in one run before.
 
-Unlike the rooms' faults nobody chose these changes: survivors show where an oracle is weak. With ``--faults`` the changes
+Unlike the rooms' faults nobody chose these: survivors show where an oracle is weak. With ``--faults`` the changes
 are the faults of a file that belongs to no room; ``@breaks("test_bn")`` names the folder whose tests run first.
 """
 
