@@ -83,14 +83,23 @@ RED = {
 }
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(("body", "changes", "lines"), RED.values(), ids=RED)
-def test_red(run, suite, body, changes, lines, workers):
+def test_red(run, suite, body, changes, lines):
     (suite / "test_toy" / "test_relu.py").write_text(TEST.format(body=body))
     write(suite, ENTRY | CELLS | changes)
-    result = run("-n", workers)
+    result = run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(lines)
+
+
+def test_red_with_workers(run, suite):
+    (suite / "test_toy" / "test_relu.py").write_text(TEST.format(body="pass"))
+    write(suite, ENTRY | CELLS | {"tests": ["test_relu[high]"]}, ENTRY | {"tests": ["test_relu[middle]"]})
+    result = run("-n", "2")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [RED["does not happen"][2][0], "*entry 2 (toy-relu-clips): matches no test of this run; *"]
+    )
 
 
 OUTSIDE = {
