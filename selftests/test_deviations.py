@@ -221,6 +221,6 @@ def test_drafts_from_what_is_no_report(tmp_path, capsys, text):
         path.write_text(text)
     assert main(["deviations", "--from-json", str(path)]) == 4
     captured = capsys.readouterr()
-    assert captured.err.startswith("ERROR: --from-json: ")
+    assert captured.err.startswith("ERROR: ")
     assert captured.err.count("\n") == 1
     assert not captured.out
