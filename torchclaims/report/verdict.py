@@ -17,7 +17,7 @@ from torchclaims.catalogue import Catalogue, Claim
 from torchclaims.deviations import Deviation
 from torchclaims.report import record
 
-SCHEMA = "torchclaims-verdict-1"
+SCHEMA = "torchclaims-verdict-2"
 
 HOLDS, DEVIATES, BROKEN, INAPPLICABLE, NOT_EXERCISED = STATES = (
     "holds",
