@@ -5,7 +5,7 @@ import json
 import pytest
 import tomllib
 
-from selftests.toy import FAULT
+from selftests.toy import CLAIM, FAULT
 from torchclaims import deviations
 from torchclaims.__main__ import main
 
@@ -59,6 +59,21 @@ def test_one_that_happens_as_stated(run, suite, workers):
     (claim,) = document["claims"]
     assert claim["outcomes"]["deviates"] == 1
     assert claim["outcomes"]["passed"] == 3
+
+
+def test_many_are_counted_and_listed_on_demand(run, suite):
+    claims = "\n".join(CLAIM.replace("toy-relu-clips", f"toy-relu-clips-{n}") for n in range(30))
+    names = ", ".join(f'"toy-relu-clips-{n}"' for n in range(30))
+    (suite / "test_toy" / "claims.toml").write_text(claims)
+    for name in ("test_relu.py", "faults.py"):
+        path = suite / "test_toy" / name
+        path.write_text(path.read_text().replace('"toy-relu-clips"', names))
+    (suite / "test_toy" / "test_relu.py").write_text(
+        TEST.replace('"toy-relu-clips"', names).format(body="assert 0, 'seen 1'")
+    )
+    write(suite, ENTRY | {"claim": "toy-relu-clips-0"})
+    run().stdout.fnmatch_lines(["deviates: 30 claims, each as its entry expects; -v lists them"])
+    run("-v").stdout.fnmatch_lines(["deviates: toy-relu-clips-29: *", "    *it counts from one"])
 
 
 RED = {

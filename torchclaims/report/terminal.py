@@ -205,12 +205,7 @@ class Reporter:
                 terminal.write_line(more, red=True)
         for line in self.verdict.faulty_deviations(date.today()):
             terminal.write_line(line, red=True)
-        for one in self.verdict.in_state(DEVIATES):
-            terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
-            cells = self._cells(one, record.DEVIATES)
-            for reason in dict.fromkeys(cell["reason"] for cell in cells):
-                seen = dict.fromkeys(cell["cell"] for cell in cells if cell["reason"] == reason)
-                terminal.write_line(f"    {', '.join(seen)}: {reason}")
+        self._write_deviations(terminal)
         for note in self.verdict.documentation_changes():
             terminal.write_line(f"the documentation changed here: {note}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
@@ -242,6 +237,21 @@ class Reporter:
             bold=True,
             **{"green" if self.verdict.is_green else "red": True},
         )
+
+    def _write_deviations(self, terminal: pytest.TerminalReporter) -> None:
+        """Known deviations: how many, or, where they are few or with -v, each with its cells and its reason."""
+        claims = self.verdict.in_state(DEVIATES)
+        if len(claims) > LISTED and self.config.option.verbose <= 0:
+            terminal.write_line(
+                f"{DEVIATES}: {len(claims)} claims, each as its entry expects; -v lists them", yellow=True
+            )
+            return
+        for one in claims:
+            terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
+            cells = self._cells(one, record.DEVIATES)
+            for reason in dict.fromkeys(cell["reason"] for cell in cells):
+                seen = dict.fromkeys(cell["cell"] for cell in cells if cell["reason"] == reason)
+                terminal.write_line(f"    {', '.join(seen)}: {reason}")
 
     def _table(self, selected: list[Claim]) -> list[tuple[str, ...]]:
         """A row for each room, or, with -v, for each claim: its cells by what became of them."""
