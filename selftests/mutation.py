@@ -223,7 +223,7 @@ class Campaign:
             chosen, reached = [Chosen(fault) for fault in load_faults(Path(self.options.faults))], {}
             print(f"\n{len(chosen)} faults", flush=True)
         else:
-            names = [*MODULES, *_modules_of(PACKAGE)]
+            names = self.options.modules.split(",") if self.options.modules else [*MODULES, *_modules_of(PACKAGE)]
             sites = [site for name in names for site in mutants(name)]
             drawn = random.Random(self.options.seed).sample(sites, min(self.options.count, len(sites)))
             chosen = [make() for make in drawn]
@@ -320,6 +320,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--modules", help="draw from these, as in torch.nn.init,torch.nn.modules.conv")
     parser.add_argument("--faults", help="a file of faults to try instead of drawing mutants")
     parser.add_argument("--report", help="a file to write the outcomes to")
     options, rest = parser.parse_known_args()
