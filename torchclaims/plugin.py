@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from torchclaims import catalogue as catalogues
+from torchclaims import deviations
+from torchclaims.deviations import Deviation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
 
 CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
 CHOSEN = pytest.StashKey[frozenset[str]]()
+DEVIATIONS = pytest.StashKey[list[Deviation]]()
+DEVIATION = pytest.StashKey[Deviation | None]()  # of an item: the entry that says how it fails
 TARGETS = pytest.StashKey[Any]()  # of torchclaims.targets.Targets, which imports torch
 SNAPSHOT = pytest.StashKey[Any]()
 
 # Options that a line which reproduces one test must repeat.
 _TARGET_OPTIONS = ("device", "dtype", "mode", "memory_format", "device_spec")
+_REPEATED_OPTIONS = (*_TARGET_OPTIONS, "deviations")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for"
     )
+    group.addoption("--deviations", metavar="FILE", help="expected deviations of a backend, beside deviations.toml")
     group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
     group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
@@ -71,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help:
         return
     config.stash[CATALOGUE], config.stash[CHOSEN] = _load_catalogue(config)
+    config.stash[DEVIATIONS] = _load_deviations(config)
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(2**31)
     elif not 0 <= config.option.seed < 2**32:
@@ -79,7 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
 
-        config.pluginmanager.register(Reporter(config, config.stash[CATALOGUE]), "torchclaims-reporter")
+        reporter = Reporter(config, config.stash[CATALOGUE], config.stash[DEVIATIONS])
+        config.pluginmanager.register(reporter, "torchclaims-reporter")
 
 
 def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozenset[str]]:
@@ -90,6 +98,16 @@ def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozen
     except catalogues.CatalogueError as error:
         raise pytest.UsageError(str(error)) from None
     return catalogue, frozenset(chosen)
+
+
+def _load_deviations(config: pytest.Config) -> list[Deviation]:
+    paths = [path for path in (config.rootpath / "deviations.toml",) if path.exists()]
+    if config.option.deviations is not None:
+        paths.append(config.invocation_params.dir / config.option.deviations)
+    try:
+        return [one for path in paths for one in deviations.load(path, config.stash[CATALOGUE])]
+    except catalogues.CatalogueError as error:
+        raise pytest.UsageError(f"--deviations: {error}" if len(paths) > 1 else str(error)) from None
 
 
 def _arrange_benchmarks(config: pytest.Config) -> None:
@@ -167,7 +185,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             (dropped if config.stash[CHOSEN].isdisjoint(_claims_of(item)) else kept).append(item)
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+    concerned = [one for one in config.stash[DEVIATIONS] if one.concerns(RELEASE)]
     for item in items:
+        _expect_deviation(item, concerned)
         for name in _claims_of(item):
             since = catalogue.claims[name].since
             if since > RELEASE:
@@ -181,6 +201,16 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             items[:] = proofs(session, catalogue, config.stash[CHOSEN], items)
         except catalogues.CatalogueError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+def _expect_deviation(item: pytest.Item, concerned: list[Deviation]) -> None:
+    try:
+        entry = deviations.expected(concerned, _claims_of(item), item.name, _cell_of(item))
+    except catalogues.CatalogueError as error:
+        raise pytest.UsageError(str(error)) from None
+    item.stash[DEVIATION] = entry
+    if entry is not None:
+        item.add_marker(entry.mark())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -246,6 +276,7 @@ def pytest_runtest_makereport(
             claims,
             str(_cell_of(item) or "host"),
             call.excinfo,
+            item.stash.get(DEVIATION, None),
             tolerance_used=max(tolerance.SHARES_USED, default=None),
             false_alarm_rate=sum(chance.RATES_STATED),
             reproduce=_reproduce(item),
@@ -271,7 +302,7 @@ def _seed_of(item: pytest.Item) -> int:
 def _reproduce(item: pytest.Item) -> str:
     options = [
         f" --{name.replace('_', '-')} {value}"
-        for name in _TARGET_OPTIONS
+        for name in _REPEATED_OPTIONS
         if (value := getattr(item.config.option, name)) is not None
     ]
     return f"pytest '{item.nodeid}' --seed {item.config.option.seed}" + "".join(options)
