@@ -1,4 +1,4 @@
-"""Documented: load_state_dict raises RuntimeError for the key of a parameter that is None. Seen: not with strict=False."""
+"""Documented: the key of a parameter that is None raises RuntimeError. Seen: not with strict=False."""
 
 import torch
 
