@@ -15,6 +15,7 @@ from torchclaims.tolerance import assert_same
 # PyTorch 2.0 warns of each lazy module that is made.
 pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules")
 
+ALL = dict(affine=True, track_running_stats=True)
 NORM = dict(weight=(3,), bias=(3,), running_mean=(3,), running_var=(3,))
 # How to make the lazy layer and the regular one, an input, the attribute inferred, and the shapes that follow.
 LAYERS = {
@@ -33,14 +34,15 @@ LAYERS = {
                         lambda **kw: nn.ConvTranspose2d(3, 6, (2, 1), groups=3, **kw), (2, 3, 5, 4),
                         "in_channels", dict(weight=(3, 2, 2, 1), bias=(6,))),
     "ConvTranspose3d": (lambda **kw: nn.LazyConvTranspose3d(4, 2, **kw),
-                        lambda **kw: nn.ConvTranspose3d(3, 4, 2, **kw), (2, 3, 5, 4, 2), "in_channels", dict(weight=(3, 4, 2, 2, 2), bias=(4,))),
+                        lambda **kw: nn.ConvTranspose3d(3, 4, 2, **kw), (2, 3, 5, 4, 2),
+                        "in_channels", dict(weight=(3, 4, 2, 2, 2), bias=(4,))),
     "BatchNorm1d": (nn.LazyBatchNorm1d, lambda **kw: nn.BatchNorm1d(3, **kw), (2, 3, 5), "num_features", NORM),
     "BatchNorm2d": (nn.LazyBatchNorm2d, lambda **kw: nn.BatchNorm2d(3, **kw), (2, 3, 5, 4), "num_features", NORM),
     "BatchNorm3d": (nn.LazyBatchNorm3d, lambda **kw: nn.BatchNorm3d(3, **kw), (2, 3, 5, 4, 2), "num_features", NORM),
     **{
         f"InstanceNorm{rank}d": (
-            lambda kind=f"LazyInstanceNorm{rank}d", **kw: getattr(nn, kind)(affine=True, track_running_stats=True, **kw),
-            lambda kind=f"InstanceNorm{rank}d", **kw: getattr(nn, kind)(3, affine=True, track_running_stats=True, **kw),
+            lambda kind=f"LazyInstanceNorm{rank}d", **kw: getattr(nn, kind)(**ALL, **kw),
+            lambda kind=f"InstanceNorm{rank}d", **kw: getattr(nn, kind)(3, **ALL, **kw),
             (2, 3, 5, 4, 2)[: rank + 2], "num_features", NORM,
         )
         for rank in (1, 2, 3)
