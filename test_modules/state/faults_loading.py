@@ -306,6 +306,18 @@ def none_is_passed_over(patch):
     patch(nn.Module, "load_state_dict", _loading(change))
 
 
+@breaks("load-copy-fails")
+def what_cannot_be_copied_is_passed_over(patch):
+    """Tensors on the meta device are passed over."""
+
+    def change(original, self, state, **options):
+        own = self.state_dict()
+        known = {key: own[key] if getattr(value, "is_meta", False) else value for key, value in state.items()}
+        return original(self, _with_metadata(OrderedDict(known), state), **options)
+
+    patch(nn.Module, "load_state_dict", _loading(change))
+
+
 @breaks("load-one-element")
 def one_element_makes_a_dimension(patch):
     """A Parameter without dimensions takes the dimension of what it loads."""

@@ -169,6 +169,20 @@ def test_no_tensor(value, strict):
     assert_same(net.bias.detach(), bias, what="the entry that is a tensor")
 
 
+@claim("load-copy-fails")
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_cannot_be_copied(strict):
+    net = nn.Linear(2, 1)
+    before = net.weight.detach().clone()
+    bias = net.bias.detach() + 1
+    state = {"weight": torch.zeros(1, 2, device="meta"), "bias": bias}
+    message = str(outcome(net.load_state_dict, state, strict=strict))
+    assert 'While copying the parameter named "weight"' in message
+    assert message.count("torch.Size([1, 2])") == 2
+    assert_same(net.weight.detach(), before, what="the Parameter")
+    assert_same(net.bias.detach(), bias, what="the entry that can be copied")
+
+
 def scalar():
     module = nn.Module()
     module.scale = nn.Parameter(torch.tensor(2.0))
