@@ -1,0 +1,13 @@
+"""Documented: a buffer that is None takes nothing but a buffer. Seen: a Parameter is taken."""
+
+import torch
+
+module = torch.nn.Module()
+module.register_buffer("buffer3", None)
+try:
+    module.buffer3 = torch.nn.Parameter(torch.zeros(1))
+except TypeError as error:
+    print("documented and seen:", error)
+else:
+    print("documented: an error; seen: a parameter", dict(module.named_parameters()))
+    raise SystemExit(1)
