@@ -21,11 +21,6 @@ def tilted(slope, at):
     return make
 
 
-def tilt_all(patch, owner, names, slope, at):
-    for name in names.split():
-        patch(owner, name, tilted(slope, at))
-
-
 @breaks("subgradient-convex")
 def relu_passes_at_zero(patch):
     """relu passes the gradient at 0."""
@@ -224,8 +219,8 @@ def norm_at_zero_is_undefined(patch):
     """The norm of zeros has a gradient of NaN."""
 
     def make(original):
-        def norm(x, *args):
-            y = original(x, *args)
+        def norm(x, *args, **options):
+            y = original(x, *args, **options)
             return y + (x - x.detach()).sum() * torch.where(y.detach() == 0, torch.nan, 0.0).to(y.dtype).sum()
 
         return norm
@@ -422,10 +417,8 @@ def quantile_shares(patch):
 @breaks("subgradient-max-pool", "subgradient-fractional-max-pool")
 def max_pooling_shares(patch):
     """Mended: max pooling over everything shares."""
-    for name in (
-        "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"
-        " fractional_max_pool2d"
-    ).split():
+    names = [f"{kind}max_pool{dims}d" for kind in ("", "adaptive_") for dims in (1, 2, 3)]
+    for name in [*names, "fractional_max_pool2d"]:
         patch(F, name, lambda _: lambda x, *args, **options: x.amax())
 
 

@@ -205,9 +205,6 @@ EVEN = {
     "scatter_reduce amax": Tie(
         lambda x: x.new_zeros(1).scatter_reduce(0, place(x), x, "amax", include_self=False), *LARGEST
     ),
-    "index_reduce amin": Tie(
-        lambda x: x.new_zeros(1).index_reduce(0, place(x), x, "amin", include_self=False), *SMALLEST
-    ),
     "logsumexp with minus infinity": Tie(lambda x: x.logsumexp(0), (2.0, 2.0, -inf), (HALF, HALF, 0.0)),
 }
 SEGMENT = {
@@ -264,9 +261,6 @@ FLAT = {
     "cumprod with a 0": Tie(lambda x: x.cumprod(0), (2.0, 0.0, 3.0), (1.0, 8.0, 0.0)),
     "scatter_reduce prod with a 0": Tie(
         lambda x: x.new_ones(1).scatter_reduce(0, place(x), x, "prod"), (0.0, 2.0, 3.0), (6.0, 0.0, 0.0)
-    ),
-    "index_reduce prod with a 0": Tie(
-        lambda x: x.new_ones(1).index_reduce(0, place(x), x, "prod"), (0.0, 2.0, 3.0), (6.0, 0.0, 0.0)
     ),
     "var of equal numbers": Tie(lambda x: x.var(), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
     "max pool, no tie": Tie(lambda x: F.max_pool1d(x.reshape(1, 1, -1), 3), (1.0, 4.0, 2.0), (0.0, 1.0, 0.0)),
