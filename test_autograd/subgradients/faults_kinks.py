@@ -414,7 +414,7 @@ def quantile_shares(patch):
     patch(torch.Tensor, "nanquantile", lambda _: lambda x, q: x.amin(0))
 
 
-@breaks("subgradient-max-pool", "subgradient-fractional-max-pool")
+@breaks("subgradient-max-pool", "subgradient-max-pool-full")
 def max_pooling_shares(patch):
     """Mended: max pooling over everything shares."""
     names = [f"{kind}max_pool{dims}d" for kind in ("", "adaptive_") for dims in (1, 2, 3)]

@@ -230,10 +230,8 @@ BINARY = {
 POOLS = {
     "max_pool1d": Tie(lambda x: F.max_pool1d(x.reshape(1, 1, 4), 4), *LARGEST),
     "max_pool2d": Tie(lambda x: F.max_pool2d(x.reshape(1, 1, 2, 2), 2), *LARGEST),
-    "max_pool3d": Tie(lambda x: F.max_pool3d(x.reshape(1, 1, 1, 2, 2), (1, 2, 2)), *LARGEST),
     "adaptive_max_pool1d": Tie(lambda x: F.adaptive_max_pool1d(x.reshape(1, 1, 4), 1), *LARGEST),
     "adaptive_max_pool2d": Tie(lambda x: F.adaptive_max_pool2d(x.reshape(1, 1, 2, 2), 1), *LARGEST),
-    "adaptive_max_pool3d": Tie(lambda x: F.adaptive_max_pool3d(x.reshape(1, 1, 1, 2, 2), 1), *LARGEST),
 }
 ZEROS = {
     "norm()": Tie(lambda x: x.norm(), (0.0, 0.0), (0.0, 0.0)),
@@ -376,7 +374,9 @@ MAX_DIM = {
     "max(dim)": Tie(lambda x: x.max(0).values, *LARGEST),
     "min(dim)": Tie(lambda x: x.min(0).values, *SMALLEST),
 }
-FRACTIONAL = {
+POOLS_FULL = {
+    "max_pool3d": Tie(lambda x: F.max_pool3d(x.reshape(1, 1, 1, 2, 2), (1, 2, 2)), *LARGEST),
+    "adaptive_max_pool3d": Tie(lambda x: F.adaptive_max_pool3d(x.reshape(1, 1, 1, 2, 2), 1), *LARGEST),
     "fractional_max_pool2d": Tie(lambda x: F.fractional_max_pool2d(x.reshape(1, 1, 2, 2), 2, output_size=1), *LARGEST),
 }
 TOPK = {

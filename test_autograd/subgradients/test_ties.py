@@ -105,10 +105,10 @@ def test_max_pool(cell, name):
     assert_tie(cell, kinks.POOLS[name])
 
 
-@claim("subgradient-fractional-max-pool")
-@pytest.mark.parametrize("name", kinks.FRACTIONAL)
-def test_fractional_max_pool(cell, name):
-    assert_tie(cell, kinks.FRACTIONAL[name])
+@claim("subgradient-max-pool-full")
+@pytest.mark.parametrize("name", kinks.POOLS_FULL)
+def test_max_pool_in_full_precision(cell, name):
+    assert_tie(cell, kinks.POOLS_FULL[name])
 
 
 @claim("subgradient-topk")
