@@ -90,13 +90,13 @@ def test_once_differentiable(cell, once):
 
     x = cell.tensor([2.0], requires_grad=True)
     y = function(forward, once_differentiable(backward) if once else backward)(x)
-    (first,) = torch.autograd.grad(y, x, create_graph=True)
-    assert first.item() == 12
+    (first,) = torch.autograd.grad(y * y, x, create_graph=True)
+    assert first.item() == 192
     if once:
         with pytest.raises(RuntimeError, match="marked with @once_differentiable"):
-            torch.autograd.grad(first, x)
+            first.backward()
     else:
-        assert torch.autograd.grad(first, x)[0].item() == 12
+        assert torch.autograd.grad(first, x)[0].item() == 480
 
 
 @claim("function-saves-none")
@@ -124,7 +124,7 @@ def test_saves_none(cell):
 
 
 @claim("gradcheck-notices")
-@pytest.mark.parametrize("wrong", [0.0, 1e-3, 0.5])
+@pytest.mark.parametrize("wrong", [0.0, 0.01, 0.5])
 @pytest.mark.parametrize("fast", [False, True])
 def test_gradcheck(cell, rng, wrong, fast):
     def forward(ctx, x):
@@ -140,7 +140,7 @@ def test_gradcheck(cell, rng, wrong, fast):
     custom = function(forward, backward)
     assert gradcheck(custom, (x,), raise_exception=False, fast_mode=fast) is (wrong == 0)
     if wrong:
-        with pytest.raises(RuntimeError, match="Jacobian mismatch|gradcheck"):
+        with pytest.raises(RuntimeError, match=r"Jacobian mismatch|gradcheck"):
             gradcheck(custom, (x,), fast_mode=fast)
     else:
         assert gradcheck(custom, (x,), fast_mode=fast) is True

@@ -3,58 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from torchclaims import claim
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within, roundings, sum_bound
-
-
-@claim("grad-zero-grad")
-@pytest.mark.parametrize("owner", ["module", "optimizer"])
-def test_zero_grad(cell, owner):
-    layer = cell.place(nn.Linear(2, 1))
-    layer.bias.requires_grad_(False)
-    zero_grad = (layer if owner == "module" else torch.optim.SGD(layer.parameters(), lr=0.1)).zero_grad
-    layer(cell.tensor([[1.0, 2.0]])).sum().backward()
-    gradient = layer.weight.grad
-    zero_grad(set_to_none=False)
-    assert layer.weight.grad is gradient
-    assert gradient.tolist() == [[0, 0]]
-    assert layer.bias.grad is None
-    zero_grad()
-    assert layer.weight.grad is None
-
-
-@claim("grad-none-vs-zero")
-@pytest.mark.parametrize("gradient", [None, 0.0])
-def test_step_without_gradient(cell, gradient):
-    parameter = nn.Parameter(cell.tensor([2.0]))
-    optimizer = torch.optim.SGD([parameter], lr=0.5, momentum=0.5, weight_decay=0.25)
-    value, velocity = 2.0, 0.0
-    for seen in (1.0, gradient, gradient):
-        parameter.grad = None if seen is None else cell.tensor([seen])
-        optimizer.step()
-        if seen is not None:
-            velocity = (seen + 0.25 * value) if seen else 0.5 * velocity + 0.25 * value
-            value -= 0.5 * velocity
-    assert_within(parameter, [value], roundings(cell, 12, np.array([4.0])), what="parameter", because="three steps")
-
-
-@claim("grad-freeze")
-def test_frozen_part(cell, rng):
-    first, second = cell.place(nn.Linear(3, 4)), cell.place(nn.Linear(4, 2))
-    assert first.requires_grad_(False) is first
-    saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(1) or tensor.detach(), lambda t: t):
-        hidden = torch.tanh(first(cell.tensor(rng.normal(size=(5, 3)))))
-        assert (hidden.requires_grad, hidden.grad_fn, saved) == (False, None, [])
-        output = second(hidden)
-    assert saved
-    output.sum().backward()
-    assert [parameter.grad for parameter in first.parameters()] == [None, None]
-    assert second.bias.grad.tolist() == [5, 5]
-    assert all(p.requires_grad for p in first.requires_grad_().parameters())
 
 
 @claim("grad-reuse-sums")
@@ -81,19 +33,6 @@ def test_backward_by_inputs(cell):
     assert (a.grad.item(), b.grad.item()) == (36, 2)
     with pytest.raises(RuntimeError, match="cannot be empty"):
         (a * b).backward(inputs=[])
-
-
-@claim("grad-inputs-dict")
-def test_dict_of_inputs(cell):
-    layer = cell.place(nn.Linear(2, 1))
-    named = dict(layer.named_parameters())
-    x = cell.tensor([[1.0, 2.0]], requires_grad=True)
-    gradients = torch.autograd.grad(layer(x).sum(), named)
-    assert {name: gradient.tolist() for name, gradient in gradients.items()} == {"weight": [[1, 2]], "bias": [1]}
-    assert layer.weight.grad is None
-    layer(x).sum().backward(inputs=named)
-    assert layer.weight.grad.tolist() == [[1, 2]]
-    assert x.grad is None
 
 
 @claim("grad-nonscalar")
