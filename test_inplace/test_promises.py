@@ -11,6 +11,17 @@ from torchclaims.tolerance import assert_within, roundings
 REFUSED = "modified by an inplace operation"
 
 
+def refused(c):
+    """Whether the backward of ``c`` raised because of a write."""
+    try:
+        c.backward()
+    except RuntimeError as error:
+        if REFUSED not in str(error):
+            raise
+        return True
+    return False
+
+
 class KeptOnContext(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -46,12 +57,7 @@ def test_silent_write(cell, way):
     b = a * 1
     c = b * b
     UNCOUNTED[way](b)
-    try:
-        c.backward()
-    except RuntimeError as error:
-        assert REFUSED in str(error)
-        return
-    assert a.grad.item() == 4, f"the gradient is {a.grad.item():g}, not 4, and nothing was raised"
+    assert refused(c) or a.grad.item() == 4, f"the gradient is {a.grad.item():g}, not 4, and nothing was raised"
 
 
 @claim("inplace-silent-means-correct")
@@ -61,12 +67,7 @@ def test_silent_write_to_the_context(cell):
     c = KeptOnContext.apply(b)
     with torch.no_grad():
         b.mul_(2)
-    try:
-        c.backward()
-    except RuntimeError as error:
-        assert REFUSED in str(error)
-        return
-    assert a.grad.item() == 12, f"the gradient is {a.grad.item():g}, not 12, and nothing was raised"
+    assert refused(c) or a.grad.item() == 12, f"the gradient is {a.grad.item():g}, not 12, and nothing was raised"
 
 
 COUNTED = {
@@ -99,10 +100,7 @@ def test_counted_write(cell, rng, way, function):
     c = forward(b)
     COUNTED[way](b)
     assert b._version >= 1
-    try:
-        c.sum().backward()
-    except RuntimeError as error:
-        assert REFUSED in str(error)
+    if refused(c.sum()):
         assert function in ("square", "clamp"), "only these save their input"
         return
     expected = derivative(to_numpy(a))

@@ -139,7 +139,7 @@ def test_context(leaf, mode):
 
 
 @claim("gradmode-forms")
-@BY_MODE
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
 def test_decorator(leaf, mode):
     @MODES[mode]()
     def off(x, times=2):

@@ -103,9 +103,9 @@ def test_pack_hook_that_writes(cell, way):
         with expected, graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             x.square()
     else:
-        raw = x.square().grad_fn._raw_saved_self
+        y = x.square()
         with expected:
-            raw.register_hooks(pack, lambda tensor: tensor)
+            y.grad_fn._raw_saved_self.register_hooks(pack, lambda tensor: tensor)
 
 
 @claim("saved-register-hooks")
