@@ -7,6 +7,7 @@ import runpy
 import sys
 
 import pytest
+from packaging.version import Version
 
 from torchclaims import catalogue, deviations
 from torchclaims.targets import RELEASE
@@ -14,6 +15,7 @@ from torchclaims.targets import RELEASE
 ROOT = catalogue.home()
 SCRIPTS = sorted((ROOT / "deviations").glob("*.py"))
 ENTRIES = deviations.load(ROOT / "deviations.toml", catalogue.load(ROOT))
+NEWEST = Version("2.15")
 SECONDS = 60
 
 
@@ -73,7 +75,7 @@ def test_a_script_is_short_and_needs_torch_alone(script):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.origin)
-def test_an_entry_can_be_seen_without_the_suite(entry):
-    assert entry.script, "each deviation of PyTorch has a script"
-    assert (ROOT / "deviations" / entry.script).is_file()
-    assert entry.link == "unreported" or entry.link.startswith("https://github.com/pytorch/pytorch/")
+def test_an_entry_can_be_looked_up(entry):
+    assert entry.link == "unreported" or entry.link.startswith("https://")
+    assert entry.script or not entry.concerns(NEWEST), "each deviation of the newest release has a script"
+    assert entry.script is None or (ROOT / "deviations" / entry.script).is_file()
