@@ -101,7 +101,7 @@ def test_gradient_of_indexing(cell, rng):
     upstream = cell.tensor(rng.normal(size=64))
     torch.use_deterministic_algorithms(True)
     x = cell.tensor(rng.normal(size=4), requires_grad=True)
-    gradients = [torch.autograd.grad(x[[index]], x, upstream)[0] for _ in range(2)]
+    gradients = [torch.autograd.grad(x[(index,)], x, upstream)[0] for _ in range(2)]
     expected, size = np.zeros(4), np.zeros(4)
     np.add.at(expected, to_numpy(index), to_numpy(upstream))
     np.add.at(size, to_numpy(index), np.abs(to_numpy(upstream)))
