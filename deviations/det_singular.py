@@ -1,0 +1,14 @@
+"""notes/autograd, "Gradients for non-differentiable functions": where the function is differentiable its derivative."""
+
+import torch
+
+CASES = {
+    "det": (lambda x: torch.det(x), [[1.0, 2.0], [2.0, 4.0]], [[4.0, -2.0], [-2.0, 1.0]]),
+}
+seen = {}
+for name, (function, point, documented) in CASES.items():
+    x = torch.tensor(point, requires_grad=True)
+    function(x).sum().backward()
+    seen[name] = x.grad.tolist() == documented
+    print(f"{name} at {point}: documented gradient {documented}, seen {x.grad.tolist()}")
+raise SystemExit(not all(seen.values()))

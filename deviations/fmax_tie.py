@@ -1,0 +1,16 @@
+"""notes/autograd, "Gradients for non-differentiable functions": the subgradient of minimum norm."""
+
+import torch
+
+CASES = {
+    "fmax": (lambda x: torch.fmax(x[0], x[1]), [1.0, 1.0], [0.5, 0.5]),
+    "fmin": (lambda x: torch.fmin(x[0], x[1]), [1.0, 1.0], [0.5, 0.5]),
+    "clamp(tensor)": (lambda x: torch.clamp(x[0], x[1]), [1.0, 1.0], [0.5, 0.5]),
+}
+seen = {}
+for name, (function, point, documented) in CASES.items():
+    x = torch.tensor(point, requires_grad=True)
+    function(x).sum().backward()
+    seen[name] = x.grad.tolist() == documented
+    print(f"{name} at {point}: documented gradient {documented}, seen {x.grad.tolist()}")
+raise SystemExit(not all(seen.values()))

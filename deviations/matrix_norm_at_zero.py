@@ -1,0 +1,15 @@
+"""notes/autograd, "Gradients for non-differentiable functions": the subgradient of minimum norm."""
+
+import torch
+
+CASES = {
+    "spectral norm": (lambda x: torch.linalg.matrix_norm(x, 2), [[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]),
+    "nuclear norm": (lambda x: torch.linalg.matrix_norm(x, "nuc"), [[0.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [0.0, 1.0]]),
+}
+seen = {}
+for name, (function, point, documented) in CASES.items():
+    x = torch.tensor(point, requires_grad=True)
+    function(x).sum().backward()
+    seen[name] = x.grad.tolist() == documented
+    print(f"{name} at {point}: documented gradient {documented}, seen {x.grad.tolist()}")
+raise SystemExit(not all(seen.values()))
