@@ -35,18 +35,14 @@ def copies_are_contiguous(patch):
     _deepcopy(patch, nn.Parameter, change)
 
 
-@breaks("copy-deepcopy", "copy-pickle")
+@breaks("copy-deepcopy")
 def copies_are_unfrozen(patch):
     """Copies of Parameters always require gradients."""
 
     def change(original, parameter, memo):
         return original(parameter, memo).requires_grad_()
 
-    def unfreezing(original):
-        return lambda data, requires_grad, hooks: original(data, True, hooks)
-
     _deepcopy(patch, nn.Parameter, change)
-    patch(torch._utils, "_rebuild_parameter", unfreezing)
 
 
 @breaks("copy-deepcopy", "copy-pickle")
