@@ -1,0 +1,12 @@
+"""vector_to_parameters, and a later change of the vector."""
+
+import torch
+from torch import nn
+
+print("documented: copies slices of the vector into the parameters")
+parameter, vector = nn.Parameter(torch.zeros(2)), torch.tensor([1.0, 2.0])
+nn.utils.vector_to_parameters(vector, [parameter])
+vector.fill_(9)
+print("expected:   [1.0, 2.0]")
+print("seen:      ", parameter.tolist())
+raise SystemExit(parameter.tolist() != [1.0, 2.0])
