@@ -85,7 +85,7 @@ def test_softmax_of_features(cell, rng, shape):
 @claim("softmax-2d")
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4, 5, 6)], ids=str)
 def test_softmax2d_refuses(cell, shape):
-    with pytest.raises(ValueError, match=r"expected input to be 3D or 4D, got \dD instead"):
+    with pytest.raises((ValueError, AssertionError), match="3D or 4D"):
         nn.Softmax2d()(torch.ones(shape, device=cell.device.name, dtype=cell.dtype))
 
 

@@ -147,3 +147,13 @@ def last_ratio_unchecked(patch):
         return kernel, size, (*ratio[:2], 0.5) if isinstance(ratio, tuple) else ratio
 
     lenient(patch, nn.FractionalMaxPool3d, change)
+
+
+@breaks("fractional-kernel-refused")
+def kernels_of_zero_are_one(patch):
+    """In three dimensions a kernel of 0 in the middle counts as 1."""
+
+    def change(kernel, size, ratio):
+        return (kernel[0], kernel[1] or 1, kernel[2]) if isinstance(kernel, tuple) else kernel, size, ratio
+
+    lenient(patch, nn.FractionalMaxPool3d, change)

@@ -14,7 +14,7 @@ from torchclaims.reference.pooling import (
     adaptive_max_pool,
     max_pool_backward,
 )
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import assert_within, rounding_unit, roundings, sum_bound
 
 AVERAGE = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
@@ -46,6 +46,14 @@ CASES = {
 every_case = pytest.mark.parametrize(("shape", "counts"), CASES.values(), ids=CASES)
 
 
+def run(cell, layer):
+    """``layer`` as the cell runs it."""
+    deep = isinstance(layer, (nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d))
+    if deep and cell.device.is_cpu and cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1):
+        pytest.skip("does not apply: adaptive pooling of volumes in bfloat16 on the CPU came with PyTorch 2.1")
+    return cell.run(layer)
+
+
 def distinct(rng, shape):
     """Small numbers, all different within a sample, exact in every dtype."""
     plane = math.prod(shape[-3:]) if len(shape) > 2 else math.prod(shape)
@@ -70,7 +78,7 @@ def check_average(cell, out, x, counts, what):
 @every_case
 def test_means(cell, rng, shape, counts):
     x = cell.tensor(rng.normal(size=shape) + 0.5)
-    check_average(cell, cell.run(AVERAGE[len(counts)](counts))(x), to_numpy(x), counts, "means")
+    check_average(cell, run(cell, AVERAGE[len(counts)](counts))(x), to_numpy(x), counts, "means")
 
 
 @claim("adaptive-avg-gradients")
@@ -79,7 +87,7 @@ def test_gradients_of_means(cell, rng, shape, counts):
     x = cell.tensor(rng.normal(size=shape), requires_grad=True)
     sizes = shape[len(shape) - len(counts) :]
     grad = cell.tensor(rng.normal(size=(*shape[: len(shape) - len(counts)], *counts)))
-    cell.run(AVERAGE[len(counts)](counts))(x).backward(grad)
+    run(cell, AVERAGE[len(counts)](counts))(x).backward(grad)
     expected = adaptive_avg_pool_backward(to_numpy(grad), sizes)
     magnitude = adaptive_avg_pool_backward(abs(to_numpy(grad)), sizes)
     shares = math.prod(-(-count // size) + 1 for size, count in zip(sizes, counts, strict=True))
@@ -94,11 +102,11 @@ def test_gradients_of_means(cell, rng, shape, counts):
 def test_maxima(cell, rng, shape, counts):
     x = cell.tensor(distinct(rng, shape))
     expected = adaptive_max_pool(to_numpy(x), counts)
-    values, indices = cell.run(MAX[len(counts)](counts, return_indices=True))(x)
+    values, indices = run(cell, MAX[len(counts)](counts, return_indices=True))(x)
     assert indices.dtype == torch.int64
     assert_within(values, expected.values, 0, what="maxima", because="a maximum is not rounded")
     assert to_numpy(indices).tolist() == expected.places.tolist()
-    alone = cell.run(MAX[len(counts)](counts))(x)
+    alone = run(cell, MAX[len(counts)](counts))(x)
     assert_within(alone, expected.values, 0, what="maxima without indices", because="a maximum is not rounded")
 
 
@@ -111,7 +119,7 @@ def test_special_maxima(cell, rng, dims, special):
     values[0, 2] = -np.inf
     x, counts = cell.tensor(values), (2, 3, 2)[:dims]
     expected = adaptive_max_pool(to_numpy(x), counts)
-    out, indices = cell.run(MAX[dims](counts, return_indices=True))(x)
+    out, indices = run(cell, MAX[dims](counts, return_indices=True))(x)
     assert_within(out, expected.values, 0, what="maxima", because="a maximum is not rounded")
     picked = x.flatten(2).gather(2, indices.flatten(2))
     assert_within(picked.view(out.shape), expected.values, 0, what="what the indices name", because="it is the maximum")
@@ -123,7 +131,7 @@ def test_gradients_of_maxima(cell, rng, shape, counts):
     x = cell.tensor(distinct(rng, shape), requires_grad=True)
     places = adaptive_max_pool(to_numpy(x), counts).places
     grad = cell.tensor(rng.normal(size=places.shape))
-    cell.run(MAX[len(counts)](counts))(x).backward(grad)
+    run(cell, MAX[len(counts)](counts))(x).backward(grad)
     sizes = shape[len(shape) - len(counts) :]
     expected, magnitude, shared = (
         max_pool_backward(weights, places, sizes)
@@ -139,7 +147,7 @@ def test_gradients_of_maxima(cell, rng, shape, counts):
 @pytest.mark.parametrize("dims", MAX)
 def test_gradient_goes_where_the_index_says(cell, dims):
     x = cell.tensor(np.ones((2, 2, *(4, 6, 4)[:dims])), requires_grad=True)
-    values, indices = cell.run(MAX[dims](2, return_indices=True))(x)
+    values, indices = run(cell, MAX[dims](2, return_indices=True))(x)
     values.sum().backward()
     expected = max_pool_backward(np.ones(tuple(indices.shape)), to_numpy(indices), tuple(x.shape[2:]))
     assert_within(x.grad, expected, 0, what="gradient of ties", because="bins do not overlap")
@@ -187,13 +195,13 @@ def test_views(cell, rng, view, counts):
     leaf = cell.tensor(rng.normal(size=(4, 3, 6, 7)), requires_grad=True)
     x = view(leaf)
     values = to_numpy(x)
-    out = cell.run(AVERAGE[2](counts))(x)
+    out = run(cell, AVERAGE[2](counts))(x)
     check_average(cell, out, values, counts, "means")
     (of_x,) = torch.autograd.grad(out.sum(), x)
     expected = adaptive_avg_pool_backward(np.ones(tuple(out.shape)), values.shape[2:])
     bound = roundings(cell, 12, expected)
     assert_within(of_x, expected, bound, what="gradient of the means", because="quotients, added one by one")
-    maxima, indices = cell.run(MAX[2](counts, return_indices=True))(x)
+    maxima, indices = run(cell, MAX[2](counts, return_indices=True))(x)
     wanted = adaptive_max_pool(values, counts)
     assert_within(maxima, wanted.values, 0, what="maxima", because="a maximum is not rounded")
     assert to_numpy(indices).tolist() == wanted.places.tolist()

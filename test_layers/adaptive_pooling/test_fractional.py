@@ -159,7 +159,7 @@ def test_refused(arguments, message):
         nn.FractionalMaxPool2d(2, **{**arguments, "output_ratio": ratio[:2]} if isinstance(ratio, tuple) else arguments)
 
 
-@claim("fractional-refused")
+@claim("fractional-kernel-refused")
 @pytest.mark.parametrize("kernel", [0, -1, (2, 0, 2), (2, 2, -1)])
 def test_kernel_refused(kernel):
     with pytest.raises(ValueError, match="kernel_size must be greater than 0"):

@@ -60,12 +60,12 @@ def stride_ignored(patch):
 
 
 @breaks("lppool-gradients")
-def gradient_at_zero_is_not_a_number(patch):
-    """Where a window is 0 all over, its gradient is not a number."""
+def gradient_at_zero_is_one(patch):
+    """Where all is 0, the gradient is 1."""
 
     def alter(dims, f, x, power, kernel, stride, ceil_mode):
         out = f(x, power, kernel, stride, ceil_mode)
-        return out + (out - out.detach()) * torch.where(out == 0, torch.nan, 0.0).to(out.dtype).detach()
+        return out + (x.sum() - x.sum().detach()) if x.numel() and bool((x == 0).all()) else out
 
     each(patch, alter)
 
