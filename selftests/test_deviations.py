@@ -5,7 +5,7 @@ import json
 import pytest
 import tomllib
 
-from selftests.toy import FAULT
+from selftests.toy import CLAIM, FAULT
 from torchclaims import deviations
 from torchclaims.__main__ import main
 
@@ -61,6 +61,21 @@ def test_one_that_happens_as_stated(run, suite, workers):
     assert claim["outcomes"]["passed"] == 3
 
 
+def test_many_are_counted_and_listed_on_demand(run, suite):
+    claims = "\n".join(CLAIM.replace("toy-relu-clips", f"toy-relu-clips-{n}") for n in range(30))
+    names = ", ".join(f'"toy-relu-clips-{n}"' for n in range(30))
+    (suite / "test_toy" / "claims.toml").write_text(claims)
+    for name in ("test_relu.py", "faults.py"):
+        path = suite / "test_toy" / name
+        path.write_text(path.read_text().replace('"toy-relu-clips"', names))
+    (suite / "test_toy" / "test_relu.py").write_text(
+        TEST.replace('"toy-relu-clips"', names).format(body="assert 0, 'seen 1'")
+    )
+    write(suite, ENTRY | {"claim": "toy-relu-clips-0"})
+    run().stdout.fnmatch_lines(["deviates: 30 claims, each as its entry expects; -v lists them"])
+    run("-v").stdout.fnmatch_lines(["deviates: toy-relu-clips-29: *", "    *it counts from one"])
+
+
 RED = {
     "does not happen": ("pass", {}, ["*the expected deviation did not happen: it counts from one*"]),
     "with another message": (
@@ -83,14 +98,23 @@ RED = {
 }
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(("body", "changes", "lines"), RED.values(), ids=RED)
-def test_red(run, suite, body, changes, lines, workers):
+def test_red(run, suite, body, changes, lines):
     (suite / "test_toy" / "test_relu.py").write_text(TEST.format(body=body))
     write(suite, ENTRY | CELLS | changes)
-    result = run("-n", workers)
+    result = run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(lines)
+
+
+def test_red_with_workers(run, suite):
+    (suite / "test_toy" / "test_relu.py").write_text(TEST.format(body="pass"))
+    write(suite, ENTRY | CELLS | {"tests": ["test_relu[high]"]}, ENTRY | {"tests": ["test_relu[middle]"]})
+    result = run("-n", "2")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [RED["does not happen"][2][0], "*entry 2 (toy-relu-clips): matches no test of this run; *"]
+    )
 
 
 OUTSIDE = {
@@ -212,6 +236,6 @@ def test_drafts_from_what_is_no_report(tmp_path, capsys, text):
         path.write_text(text)
     assert main(["deviations", "--from-json", str(path)]) == 4
     captured = capsys.readouterr()
-    assert captured.err.startswith("ERROR: --from-json: ")
+    assert captured.err.startswith("ERROR: ")
     assert captured.err.count("\n") == 1
     assert not captured.out

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from selftests.toy import CLAIM
+from torchclaims.__main__ import main
 
 SCHEMA = json.loads((files("torchclaims.report") / "verdict.schema.json").read_text())
 
@@ -174,3 +175,18 @@ def test_an_old_report_is_kept_until_the_new_one_is_whole(run, toy_suite, monkey
     result.stdout.fnmatch_lines(["ERROR: --claims-json: cannot write verdict.json: No space left on device*"])
     assert (toy_suite / "verdict.json").read_text() == "old"
     assert not [name for name in os.listdir(toy_suite) if name.startswith(".verdict")]
+
+
+def test_runs_side_by_side(run, toy_suite, capsys):
+    run("--claims-json=old.json")
+    write_test(toy_suite, "assert False")
+    run("--claims-json=new.json")
+    capsys.readouterr()
+    assert main(["compare", "old.json", "old.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "0 of 1 claims differ"
+    assert main(["compare", "old.json", "new.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["toy-relu-clips", "holds", "broken"]
+    (toy_suite / "other.json").write_text("{}")
+    assert main(["compare", "old.json", "other.json"]) == 4
+    assert capsys.readouterr().err.count("\n") == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from torchclaims import catalogue as catalogues
 from torchclaims.report import record
+from torchclaims.report.verdict import SCHEMA
 
 # How long after it was drafted an expected deviation should be looked at again.
 REVIEW_AFTER = timedelta(days=180)
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("deviations", help="draft deviations.toml entries from what a run found broken")
     command.add_argument("--from-json", required=True, type=Path, metavar="FILE", help="what --claims-json wrote")
     command.set_defaults(lines=lambda options: drafts(options.from_json, date.today()))
+    command = commands.add_parser("compare", help="the claims whose state differs between runs")
+    command.add_argument("reports", nargs="+", type=Path, metavar="FILE", help="what --claims-json wrote, a build each")
+    command.set_defaults(lines=lambda options: comparison(options.reports))
     options = parser.parse_args(arguments)
     try:
         for line in options.lines(options):
@@ -68,18 +72,14 @@ def drafts(path: Path, today: date) -> Iterator[str]:
     Raises:
         CommandError: ``path`` is no report of a run.
     """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        release = re.match(r"\d+\.\d+", report["torch"])
-        broken = [(one["id"], cell) for one in report["claims"] for cell in one["cells"]]
-        broken = [(name, cell) for name, cell in broken if cell["outcome"] == record.FAILED and not cell["deviation"]]
-        found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-        for name, cell in broken:
-            found.setdefault((name, cell["raised"] or "AssertionError", _first_line(cell["reason"])), []).append(cell)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CommandError(f"--from-json: cannot read {path}: {error}") from None
-    except (KeyError, TypeError, AttributeError):
-        raise CommandError(f"--from-json: {path} is not what --claims-json writes") from None
+    report = _report(path)
+    release = re.match(r"\d+\.\d+", report["torch"])
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for one in report["claims"]:
+        for cell in one["cells"]:
+            if cell["outcome"] == record.FAILED and not cell["deviation"]:
+                how = one["id"], cell["raised"] or "AssertionError", _first_line(cell["reason"])
+                found.setdefault(how, []).append(cell)
     for (name, raised, message), cells in found.items():
         functions = sorted({cell["test"].partition("::")[2].partition("[")[0] for cell in cells})
         entry: dict[str, Any] = {"claim": name, "tests": [f"{function}*" for function in functions]}
@@ -98,6 +98,41 @@ def drafts(path: Path, today: date) -> Iterator[str]:
         yield f"review = {(today + REVIEW_AFTER).isoformat()}"
         yield ""
     yield f"# {len(found)} entries drafted from {path.name}"
+
+
+def comparison(paths: Sequence[Path]) -> Iterator[str]:
+    """A table of the claims whose state is not the same in all runs; a column a run, headed by its torch.
+
+    Raises:
+        CommandError: a file is no report of a run.
+    """
+    reports = [_report(path) for path in paths]
+    states = [{one["id"]: one["state"] for one in report["claims"]} for report in reports]
+    names = dict.fromkeys(name for column in states for name in column)
+    rows = [[name, *(column.get(name, "not selected") for column in states)] for name in names]
+    changed = [row for row in rows if len(set(row[1:])) > 1]
+    heads = ["", *(f"torch {report['torch']}" for report in reports)]
+    widths = [max(map(len, column)) for column in zip(heads, *changed, strict=True)]
+    for row in [heads, *changed]:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    yield f"{len(changed)} of {len(rows)} claims differ"
+
+
+def _report(path: Path) -> dict[str, Any]:
+    """What ``--claims-json`` wrote to ``path``.
+
+    Raises:
+        CommandError: it wrote something else, or nothing.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if report["schema"] != SCHEMA:
+            raise KeyError
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}; name a file that --claims-json wrote") from None
+    except (KeyError, TypeError):
+        raise CommandError(f"{path} is not what --claims-json of this release writes") from None
+    return report
 
 
 def _first_line(reason: str) -> str:

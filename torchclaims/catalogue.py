@@ -1,7 +1,7 @@
 """The catalogue: every claim of every room, read from ``claims.toml`` and checked against the room's code.
 
 A *room* is a folder that holds ``claims.toml``. Its ``test_*.py`` name claims with ``@claim("id")``, its ``faults*.py``
-with ``@breaks("id")``, its ``search*.py``, which look further, with ``@claim("id")`` again. All are read from the syntax
+with ``@breaks("id")``, its ``search*.py``, which look further, with ``@claim("id")``. All are read from the syntax
 tree, so checking the catalogue runs no code and needs no torch.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.catalogue import MODES, Catalogue, Claim
 from torchclaims.deviations import Deviation
 from torchclaims.report import record
 from torchclaims.report.verdict import (
@@ -205,12 +205,7 @@ class Reporter:
                 terminal.write_line(more, red=True)
         for line in self.verdict.faulty_deviations(date.today()):
             terminal.write_line(line, red=True)
-        for one in self.verdict.in_state(DEVIATES):
-            terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
-            cells = self._cells(one, record.DEVIATES)
-            for reason in dict.fromkeys(cell["reason"] for cell in cells):
-                seen = dict.fromkeys(cell["cell"] for cell in cells if cell["reason"] == reason)
-                terminal.write_line(f"    {', '.join(seen)}: {reason}")
+        self._write_deviations(terminal)
         for note in self.verdict.documentation_changes():
             terminal.write_line(f"the documentation changed here: {note}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
@@ -226,6 +221,14 @@ class Reporter:
             f"seed {self.config.option.seed}; chance that a test of chance rang falsely in this run: at most"
             f" {self.verdict.false_alarm_rate:.1g}"
         )
+        for mode in MODES[1:]:
+            seconds = {cell["test"]: cell["seconds"] for cell in self.verdict.cells() if f"-{mode}" in cell["cell"]}
+            if seconds:
+                dearest = max(seconds, key=seconds.__getitem__)
+                terminal.write_line(
+                    f"{mode}: {len(seconds)} cells took {sum(seconds.values()):.0f} s, compiling included;"
+                    f" the dearest, {dearest}, {seconds[dearest]:.1f} s"
+                )
         counts = self.verdict.counts(selected)
         terminal.write_line(
             f"{len(selected)} claims: {counts[HOLDS]} hold, {counts[DEVIATES]} deviate, {counts[BROKEN]} broken,"
@@ -234,6 +237,21 @@ class Reporter:
             bold=True,
             **{"green" if self.verdict.is_green else "red": True},
         )
+
+    def _write_deviations(self, terminal: pytest.TerminalReporter) -> None:
+        """Known deviations: how many, or, where they are few or with -v, each with its cells and its reason."""
+        claims = self.verdict.in_state(DEVIATES)
+        if len(claims) > LISTED and self.config.option.verbose <= 0:
+            terminal.write_line(
+                f"{DEVIATES}: {len(claims)} claims, each as its entry expects; -v lists them", yellow=True
+            )
+            return
+        for one in claims:
+            terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
+            cells = self._cells(one, record.DEVIATES)
+            for reason in dict.fromkeys(cell["reason"] for cell in cells):
+                seen = dict.fromkeys(cell["cell"] for cell in cells if cell["reason"] == reason)
+                terminal.write_line(f"    {', '.join(seen)}: {reason}")
 
     def _table(self, selected: list[Claim]) -> list[tuple[str, ...]]:
         """A row for each room, or, with -v, for each claim: its cells by what became of them."""
