@@ -140,10 +140,12 @@ REFUSED = {
     "a ratio of 1": ({"output_ratio": 1.0}, "must be between 0 and 1"),
     "a ratio of 0": ({"output_ratio": 0.0}, "must be between 0 and 1"),
     "a ratio above 1 in the first": ({"output_ratio": (1.5, 0.5, 0.5)}, "must be between 0 and 1"),
+    "a ratio of 0 in the first": ({"output_ratio": (0.0, 0.5, 0.5)}, "must be between 0 and 1"),
+    "a ratio of 1 in the first": ({"output_ratio": (1.0, 0.5, 0.5)}, "must be between 0 and 1"),
     "a ratio of 1 in the second": ({"output_ratio": (0.5, 1.0, 0.5)}, "must be between 0 and 1"),
     "a ratio of 0 in the second": ({"output_ratio": (0.5, 0.0, 0.5)}, "must be between 0 and 1"),
     "a ratio of 1 in the last": ({"output_ratio": (0.5, 0.5, 1.0)}, "must be between 0 and 1"),
-    "a ratio below 0 in the last": ({"output_ratio": (0.5, 0.5, -0.5)}, "must be between 0 and 1"),
+    "a ratio of 0 in the last": ({"output_ratio": (0.5, 0.5, 0.0)}, "must be between 0 and 1"),
 }
 
 

@@ -120,7 +120,7 @@ def test_predict(cell, rng, features, classes, arguments):
     wanted = np.where(head < cut, head, best)
     assert (best[head < cut] == head[head < cut]).all()
     assert to_numpy(layer.predict(x)).tolist() == wanted.tolist()
-    for rows in (best < cut, head >= cut):
+    for rows in (best < cut, head < cut, head >= cut):
         assert to_numpy(layer.predict(x[torch.tensor(rows.tolist())])).tolist() == wanted[rows].tolist()
 
 
