@@ -30,7 +30,7 @@ def regraded(tensor, factor):
     return tensor.detach() + (tensor - tensor.detach()) * factor
 
 
-@breaks("convt-formula", "convt-gradient-of-convolution", "convt-inserts-zeros")
+@breaks("convt-formula", "convt-gradient-of-convolution")
 def kernel_flipped(patch):
     """The kernel is flipped."""
     each_transposed(patch, lambda dims, original, a: original(**{**a, "weight": a["weight"].flip(*range(-dims, 0))}))
@@ -157,7 +157,7 @@ def each_class(patch, name, make):
         patch(one, name, make)
 
 
-@breaks("convt-inverts-shapes", "convt-output-size")
+@breaks("convt-output-size")
 def output_size_without_dilation(patch):
     """The sizes that are possible are computed without dilation."""
 
@@ -247,7 +247,7 @@ def dilation_before_groups(patch):
 
 @breaks("convt-defaults")
 def output_padding_one_by_default(patch):
-    """output_padding is 1 in Conv­Transpose3d unless given."""
+    """output_padding is 1 in ConvTranspose3d unless given."""
 
     def make(original):
         def __init__(

@@ -15,7 +15,6 @@ from torchclaims.tolerance import assert_same, assert_within, kernel_sum_bound
 
 LAYERS = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 LAZY = {1: nn.LazyConvTranspose1d, 2: nn.LazyConvTranspose2d, 3: nn.LazyConvTranspose3d}
-CONVOLUTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 
 
 @claim("convt-output-shape")
@@ -78,7 +77,7 @@ def test_gradient_of_convolution(cell, rng, x, weight, more):
     dims = len(x) - 2
     inputs = cell.tensor(rng.integers(-3, 4, size=x).astype(float), requires_grad=True)
     kernels = cell.tensor(rng.integers(-3, 4, size=weight).astype(float))
-    out = CONVOLUTIONS[dims](inputs, kernels, **more)
+    out = getattr(nn.functional, f"conv{dims}d")(inputs, kernels, **more)
     grad = cell.tensor(rng.integers(-3, 4, size=tuple(out.shape)).astype(float))
     out.backward(grad)
     groups = more.get("groups", 1)
@@ -199,10 +198,10 @@ def test_defaults(dims):
 @pytest.mark.parametrize("dims", LAYERS)
 def test_order_of_arguments(dims):
     each = {"kernel_size": 3, "stride": 5, "padding": 6, "output_padding": 4, "dilation": 7}
-    expected = {"in_channels": 2, "out_channels": 4, "groups": 2, "bias": False, "padding_mode": "zeros"}
+    expected = {"in_channels": 14, "out_channels": 28, "groups": 2, "bias": False, "padding_mode": "zeros"}
     expected |= {name: (value,) * dims for name, value in each.items()} | {"transposed": True}
-    layer = LAYERS[dims](2, 4, 3, 5, 6, 4, 2, False, 7, "zeros", "meta", torch.float64)
-    lazy = LAZY[dims](4, 3, 5, 6, 4, 2, False, 7, "zeros", "meta", torch.float64)
+    layer = LAYERS[dims](14, 28, 3, 5, 6, 4, 2, False, 7, "zeros", "meta", torch.float64)
+    lazy = LAZY[dims](28, 3, 5, 6, 4, 2, False, 7, "zeros", "meta", torch.float64)
     assert arguments_of(layer) == expected
     assert arguments_of(lazy) == expected | {"in_channels": 0}
     for made in (layer, lazy):
