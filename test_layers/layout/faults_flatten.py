@@ -73,3 +73,39 @@ def detached_copy(patch):
 def contiguous_always_copies(patch):
     """contiguous() copies what is contiguous."""
     patch(torch.Tensor, "contiguous", lambda original: lambda self, **more: original(self, **more).clone())
+
+
+class PlainGradient(torch.autograd.Function):
+    """The identity, whose backward pass copies its gradient into plain memory, or reads it upside down."""
+
+    @staticmethod
+    def forward(ctx, x, flip):
+        ctx.flip = flip
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        if ctx.flip and not grad.is_contiguous():
+            return grad.flip(1), None
+        return grad.clone(memory_format=torch.contiguous_format), None
+
+
+def with_plain_gradient(patch, flip):
+    for name in ("batch_norm", "instance_norm", "group_norm"):
+
+        def make(original):
+            return lambda *args, **kwargs: PlainGradient.apply(original(*args, **kwargs), flip)
+
+        patch(nn.functional, name, make)
+
+
+@breaks("layout-of-normalised-gradients")
+def gradient_copied_first(patch):
+    """Mended: the gradient of a normalisation's output is copied into plain memory."""
+    with_plain_gradient(patch, flip=False)
+
+
+@breaks("layout-of-normalised-gradients")
+def channels_last_gradient_misread(patch):
+    """Channels of a gradient that is channels last are read in reverse."""
+    with_plain_gradient(patch, flip=True)
