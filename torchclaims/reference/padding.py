@@ -33,7 +33,7 @@ def pad(x: Array, paddings: Sequence[tuple[int, int]], mode: str, value: float =
         if not x.shape[axis]:
             chosen, x = np.zeros_like(chosen), np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), value)
         x = np.take(x, chosen, axis)
-        x[(..., chosen == FILL, *[slice(None)] * (x.ndim - axis - 1))] = value
+        np.moveaxis(x, axis, -1)[..., chosen == FILL] = value
     return x
 
 

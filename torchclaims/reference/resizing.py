@@ -6,7 +6,7 @@ transpose carries gradients back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -61,7 +61,7 @@ def _triangle(x: float) -> float:
     return max(0.0, 1 - abs(x))
 
 
-def _cubic(a: float):  # type: ignore[no-untyped-def]
+def _cubic(a: float) -> Callable[[float], float]:
     """Keys' cubic convolution kernel with the parameter ``a``."""
 
     def kernel(x: float) -> float:
@@ -121,7 +121,7 @@ def sample_weights(grid: Array, sizes: Ints, mode: str, padding_mode: str, align
         for index in np.ndindex(at.shape):
             for place, weight in _grid_taps(float(at[index]), size, mode, padding_mode, align_corners):
                 if 0 <= place < size:
-                    along[(*index, place)] += weight
+                    along[index][place] += weight
         shape = [1] * len(sizes)
         shape[dim] = size
         weights = weights * along.reshape(*at.shape, *shape)
@@ -157,5 +157,5 @@ def affine_grid(theta: Array, sizes: Ints, align_corners: bool) -> Array:
     grid = np.zeros((len(theta), *sizes, dims))
     for index in product(*map(range, sizes)):
         point = np.array([*(axes[dim][index[dim]] for dim in reversed(range(dims))), 1.0])
-        grid[(slice(None), *index)] = theta @ point
+        np.moveaxis(grid, 0, -2)[index] = theta @ point
     return grid
