@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from torchclaims.reference.windows import Array, Ints
+from torchclaims.reference.windows import Array, Ints, leading
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ class Placement:
         an output that is not yet cut."""
         for place in product(*map(range, self.kernel)):
             steps = zip(place, self.dilation, self.stride, inputs, strict=True)
-            yield place, (..., *(slice(p * apart, p * apart + step * (n - 1) + 1, step) for p, apart, step, n in steps))
+            yield (
+                place,
+                leading(tuple(slice(p * apart, p * apart + step * (n - 1) + 1, step) for p, apart, step, n in steps)),
+            )
 
     def laid(self, lead: Ints, inputs: Ints) -> Array:
         """Zeros of the shape that an output has before ``padding`` is cut off."""
@@ -58,7 +61,7 @@ class Placement:
         """``laid`` without the padding."""
         dims = len(self.kernel)
         ends = zip(self.padding, laid.shape[-dims:], strict=True)
-        return laid[(..., *(slice(pad, size - pad) for pad, size in ends))]
+        return laid[leading(tuple(slice(pad, size - pad) for pad, size in ends))]
 
 
 def transposed_convolve(x: Array, weight: Array, bias: Array | None, at: Placement, groups: int = 1) -> Array:
@@ -70,7 +73,7 @@ def transposed_convolve(x: Array, weight: Array, bias: Array | None, at: Placeme
     inside, kernels = _grouped(x, 1, groups), _grouped(weight, 0, groups)
     laid = at.laid((len(x), groups, weight.shape[1]), inputs)
     for place, tap in at.taps(inputs):
-        laid[tap] += np.einsum("ngc...,gco->ngo...", inside, kernels[(..., *place)])
+        laid[tap] += np.einsum("ngc...,gco->ngo...", inside, kernels[leading(place)])
     out = at.cut(laid)
     out = out.reshape(len(x), groups * weight.shape[1], *out.shape[3:])
     return out if bias is None else out + bias.reshape(-1, *[1] * len(inputs))
@@ -86,9 +89,9 @@ def transposed_convolve_backward(
     at.cut(laid)[...] = _grouped(grad, 1, groups)
     grad_x, grad_kernels = np.zeros_like(inside), np.zeros_like(kernels)
     for place, tap in at.taps(inputs):
-        grad_x += np.einsum("ngo...,gco->ngc...", laid[tap], kernels[(..., *place)])
+        grad_x += np.einsum("ngo...,gco->ngc...", laid[tap], kernels[leading(place)])
         met = np.expand_dims(inside, 3) * np.expand_dims(laid[tap], 2)
-        grad_kernels[(..., *place)] = met.sum((0, *range(4, met.ndim)))
+        grad_kernels[leading(place)] = met.sum((0, *range(4, met.ndim)))
     return grad_x.reshape(x.shape), grad_kernels.reshape(weight.shape), grad.sum((0, *range(2, grad.ndim)))
 
 
