@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from torchclaims.targets import Cell, to_numpy
+from torchclaims.targets import RELEASE, Cell, to_numpy
 
 # Shares of the bound used since the last reset; the plugin reads them after each test.
 SHARES_USED: list[float] = []
@@ -72,6 +72,19 @@ def sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray)
     accumulated = (gamma(terms + 2, accumulation_unit(cell)) + gamma(2, factor_unit(cell))) * magnitude
     bound: np.ndarray = accumulated + roundings(cell, 1, result)
     return bound
+
+
+def kernel_sum_bound(cell: Cell, terms: int, magnitude: np.ndarray, result: np.ndarray, parts: int = 0) -> np.ndarray:
+    """:func:`sum_bound` for sums that the CPU may keep in half precision, part by part.
+
+    Where oneDNN has no kernel for half precision, PyTorch's own ones add up the kernel's elements, or the samples, one
+    by one in it: ``parts`` of them. Before 2.6 they kept whole sums so.
+    """
+    bound = sum_bound(cell, terms, magnitude, result)
+    if not cell.device.is_cpu or cell.dtype not in (torch.float16, torch.bfloat16):
+        return bound
+    steps = terms + 2 if RELEASE.release < (2, 6) else parts
+    return bound + gamma(steps, rounding_unit(cell.dtype)) * magnitude
 
 
 def roundings(cell: Cell, count: int, result: np.ndarray) -> np.ndarray:

@@ -3,12 +3,15 @@
 Numbers are small and whole, weights too, so that all sums are exact in every dtype and in any order.
 """
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from torchclaims import claim
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import assert_within, gamma, rounding_unit
 
 SHAPE = (2, 4, 6, 9)
@@ -59,15 +62,29 @@ LAYOUTS = (
 # A layer, and how many roundings its values and gradients, of size 4 at most, may see on the way.
 LAYERS = {
     "Conv2d": (lambda: nn.Conv2d(4, 4, (3, 2), (1, 2), (1, 0), groups=2), 0),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 4, (2, 3), (2, 1), (1, 0), groups=2), 0),
     "Linear": (lambda: nn.Linear(9, 5), 0),
     "MaxPool2d": (lambda: nn.MaxPool2d((2, 3), (1, 2)), 0),
     "AvgPool2d": (lambda: nn.AvgPool2d((2, 4), (1, 2)), 0),
     "ReLU": (nn.ReLU, 0),
     "LeakyReLU": (lambda: nn.LeakyReLU(0.25), 0),
     "Flatten": (nn.Flatten, 0),
+    "Unflatten": (lambda: nn.Unflatten(3, (3, 3)), 0),
+    "ZeroPad2d": (lambda: nn.ZeroPad2d((1, 2, 0, -3)), 0),
+    "Upsample": (lambda: nn.Upsample(scale_factor=(2, 1)), 0),
+    "UpsamplingBilinear2d": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), 40),
+    "PixelShuffle": (lambda: nn.PixelShuffle(2), 0),
+    "Unfold": (lambda: nn.Unfold((2, 3), stride=2), 0),
     "Sigmoid": (nn.Sigmoid, 12),
     "Softmax": (lambda: nn.Softmax(1), 30),
 }
+if RELEASE.release >= (2, 6):  # before, some had no gradient, or no half precision
+    LAYERS |= {
+        "ReflectionPad2d": (lambda: nn.ReflectionPad2d((1, 2, 0, 3)), 0),
+        "ReplicationPad2d": (lambda: nn.ReplicationPad2d((1, 2, 0, 3)), 0),
+        "CircularPad2d": (lambda: nn.CircularPad2d((1, 2, 0, 3)), 0),
+        "ChannelShuffle": (lambda: nn.ChannelShuffle(2), 0),
+    }
 layers = pytest.mark.parametrize(("make", "count"), LAYERS.values(), ids=LAYERS)
 
 
@@ -149,3 +166,26 @@ def test_gradient_of_the_output(cell, rng, make, count):
     for name, grad in grads.items():
         plain = run(layer, x, grad.clone(memory_format=torch.contiguous_format))
         check(cell, run(layer, x, grad), plain, count, f"{name} gradient")
+
+
+NORMALISATIONS = {
+    "BatchNorm2d": (lambda: nn.BatchNorm2d(4), (2, 4, 3, 5)),
+    "BatchNorm2d, one column": (lambda: nn.BatchNorm2d(4), (2, 4, 3, 1)),
+    "InstanceNorm2d": (lambda: nn.InstanceNorm2d(4), (2, 4, 3, 5)),
+    "InstanceNorm2d, one sample": (lambda: nn.InstanceNorm2d(4), (1, 4, 3, 3)),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), (2, 4, 3, 5)),
+}
+
+
+@claim("layout-of-normalised-gradients")
+@pytest.mark.parametrize(("make", "shape"), NORMALISATIONS.values(), ids=NORMALISATIONS)
+@pytest.mark.parametrize("layout", [channels_last, lambda x: channels_last(x.transpose(2, 3)).transpose(2, 3)],
+                         ids=["channels last", "turned"])  # fmt: skip
+def test_gradient_of_a_normalisation(cell, make, shape, layout):
+    count = math.prod(shape)
+    x = cell.tensor((np.arange(count) * 5 % 7 + np.arange(count) % 3.0).reshape(shape))
+    grad = cell.tensor((np.arange(count) * 11 % 13 - 6.0).reshape(shape))
+    layer = cell.place(make())
+    plain, seen = run(layer, x, grad)[1], run(layer, x, layout(grad))[1]
+    bound = gamma(40 * count, rounding_unit(cell.dtype)) * 40
+    assert_within(seen, to_numpy(plain), bound, what="gradient of x", because="sums in another order")

@@ -7,8 +7,8 @@ from torch import nn
 
 from torchclaims import claim
 from torchclaims.reference.convolution import linear, linear_backward
-from torchclaims.targets import RELEASE, to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, sum_bound
+from torchclaims.targets import to_numpy
+from torchclaims.tolerance import assert_same, assert_within, kernel_sum_bound
 
 # (leading dimensions, in_features, out_features, bias)
 CASES = {
@@ -34,13 +34,6 @@ CASES = {
 BECAUSE = "a sum of products in any order, rounded once"
 
 
-def bound_of(cell, terms, magnitude, result):
-    """Of a sum of products; older kernels of the CPU kept sums in half precision."""
-    older = cell.device.is_cpu and cell.dtype in (torch.float16, torch.bfloat16) and RELEASE.release < (2, 6)
-    in_dtype = gamma(terms + 2, rounding_unit(cell.dtype)) * magnitude if older else 0
-    return sum_bound(cell, terms, magnitude, result) + in_dtype
-
-
 def make(cell, features, out, bias):
     if features:
         return cell.place(nn.Linear(features, out, bias=bias))
@@ -58,7 +51,9 @@ def test_forward(cell, rng, lead, features, out, bias):
     magnitude = linear(*(None if factor is None else abs(factor) for factor in factors))
     seen = cell.run(layer)(x)
     assert seen.dtype == cell.dtype
-    assert_within(seen, expected, bound_of(cell, features + 1, magnitude, expected), what="output", because=BECAUSE)
+    assert_within(
+        seen, expected, kernel_sum_bound(cell, features + 1, magnitude, expected), what="output", because=BECAUSE
+    )
 
 
 @claim("linear-gradients")
@@ -76,7 +71,7 @@ def test_gradients(cell, rng, lead, features, out, bias):
     for (name, gradient), wanted, magnitude, count in zip(seen.items(), expected, magnitudes, terms, strict=True):
         if bias or name != "bias":
             assert gradient is not None, f"no gradient of {name}"
-            bound = bound_of(cell, count, magnitude, wanted)
+            bound = kernel_sum_bound(cell, count, magnitude, wanted)
             assert_within(gradient, wanted, bound, what=f"gradient of {name}", because=BECAUSE)
 
 
