@@ -476,12 +476,12 @@ def test_multi_margin_errors(cell):
 
 @claim("loss-multi-margin-empty")
 def test_multi_margin_of_nothing(cell):
-    dirt = [cell.tensor(np.full(1, 7.0)) for _ in range(64)]
+    dirt = [cell.tensor(np.full(1, 7.0)) for _ in range(256)]
     del dirt  # so that memory that is handed out uninitialised holds no 0
     loss = nn.MultiMarginLoss(reduction="sum")
     y = torch.zeros(0, dtype=torch.int64, device=cell.device.name)
-    seen = [loss(cell.tensor(np.ones((0, 4))), y).item() for _ in range(8)]
-    assert seen == [0.0] * 8, "expected 0 for the sum of nothing, seen other numbers"
+    seen = [loss(cell.tensor(np.ones((0, 4))), y).item() for _ in range(200)]
+    assert not any(seen), "expected 0 for the sum of nothing, seen other numbers"
 
 
 LABELS = {

@@ -105,7 +105,7 @@ def triplet_norm_two(patch):
 @breaks("loss-triplet")
 def anchor_gradient_halved(patch):
     """The anchor of TripletMarginLoss receives half its gradient."""
-    called_with(patch, F, "triplet_margin_loss", lambda a, p, n, **k: ((regraded(a, 0.5), p, n), k))
+    called_with(patch, F, "triplet_margin_loss", lambda a, near, far, **k: ((regraded(a, 0.5), near, far), k))
 
 
 @breaks("loss-triplet", "loss-triplet-swap")
