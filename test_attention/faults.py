@@ -11,8 +11,6 @@ from torchclaims import breaks
 SDPA = "scaled_dot_product_attention"
 
 
-
-
 def attention_with(patch, change):
     """F.scaled_dot_product_attention with ``change(q, k, v, **options)`` for its arguments."""
     called_with(patch, F, SDPA, lambda q, k, v, *rest, **more: change(q, k, v, *rest, **more))
@@ -154,7 +152,7 @@ def altered_multihead(patch, change):
     def make(original):
         def forward(self, query, key, value, *rest, **more):
             names = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")
-            more.update(zip(names, rest))  # noqa: B905 - fewer arguments than names
+            more.update(zip(names[: len(rest)], rest, strict=True))
             return change(original, self, query, key, value, **more)
 
         return forward

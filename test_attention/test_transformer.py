@@ -45,12 +45,13 @@ def check(cell, rng, module, formula, shapes, **more):
     inputs = tensors(cell, rng, *shapes)
     if not torch.is_grad_enabled():
         inputs = [one.detach() for one in inputs]
-    run = lambda *x: module(*x, **more)
+
+    def run(*x):
+        return module(*x, **more)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert_formula(cell, rng, run, formula, inputs, parameters(module), orders=ORDERS)
-
-
 
 
 def name_of(activation):
@@ -132,11 +133,17 @@ def test_causal_hint_alone(cell, rng, case):
     if case.startswith("encoder"):
         layer = made(cell, rng, nn.TransformerEncoderLayer, 6, 2, 5, batch_first=True)
         layer.train(case == "encoder")
-        run = lambda **more: layer(x, **more)
+
+        def run(**more):
+            return layer(x, **more)
+
         hint, given = {"is_causal": True}, {"src_mask": mask.isinf()}
     else:
         layer = made(cell, rng, nn.TransformerDecoderLayer, 6, 2, 5, batch_first=True)
-        run = lambda **more: layer(x, x, **more)
+
+        def run(**more):
+            return layer(x, x, **more)
+
         which = "tgt" if case == "decoder" else "memory"
         hint, given = {f"{which}_is_causal": True}, {f"{which}_mask": mask.isinf()}
     with torch.no_grad(), warnings.catch_warnings():

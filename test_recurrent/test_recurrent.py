@@ -108,9 +108,7 @@ LAYERS = {
     "wide": (2, 9, 17, 16, {}),
     "empty batch": (3, 0, 2, 3, {}),
 }
-every_layer = pytest.mark.parametrize(
-    ("steps", "batch", "features", "hidden", "options"), LAYERS.values(), ids=LAYERS
-)
+every_layer = pytest.mark.parametrize(("steps", "batch", "features", "hidden", "options"), LAYERS.values(), ids=LAYERS)
 PROJECTIONS = {
     "plain": (4, 3, 2, 5, {"proj_size": 2}),
     "no bias": (3, 2, 4, 3, {"proj_size": 1, "bias": False}),
@@ -291,7 +289,9 @@ def test_packed_projection(cell, rng):
     alone = layer(x[:2, 1:])[0]
     bound = 64 * torch.finfo(cell.dtype).eps
     seen = pad_packed_sequence(output)[0][:2, 1:]
-    assert_within(seen, to_numpy(alone), bound, what="the shorter sample", because="some 60 roundings of values below 1")
+    assert_within(
+        seen, to_numpy(alone), bound, what="the shorter sample", because="some 60 roundings of values below 1"
+    )
 
 
 @claim("rnn-dropout-between-layers")
@@ -361,7 +361,10 @@ def test_init(kind):
     layer = getattr(nn, kind)
     names = [name for name, _ in layer(40, 16).named_parameters()]
     for name in names:
-        draw = lambda name=name: torch.cat([getattr(layer(40, 16), name).detach().flatten() for _ in range(20)])
+
+        def draw(name=name):
+            return torch.cat([getattr(layer(40, 16), name).detach().flatten() for _ in range(20)])
+
         assert_follows(draw, uniform(-bound, bound), what=name)
 
 
@@ -480,9 +483,9 @@ def test_input_errors(cell, kind):
     for shape in ((1, 4, 3), (1, 5, 2), (2, 5, 3)):
         with pytest.raises(RuntimeError, match=r"Expected hidden(\[0\])? size \(1, 5, 3\), got"):
             layer(x, state(*shape))
-    with pytest.raises(RuntimeError, match="For batched 3-D input, hx .*should also be 3-D but got"):
+    with pytest.raises(RuntimeError, match=r"For batched 3-D input, hx .*should also be 3-D but got"):
         layer(x, state(1, 3))
-    with pytest.raises(RuntimeError, match="For unbatched 2-D input, hx .*should also be 2-D but got"):
+    with pytest.raises(RuntimeError, match=r"For unbatched 2-D input, hx .*should also be 2-D but got"):
         layer(x[:, 0], state(1, 1, 3))
     with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0"):
         layer(x[:0])
@@ -502,16 +505,16 @@ def test_cell_input_errors(cell, kind):
         return (one, one) if kind == "LSTM" else one
 
     kinds = (ValueError, AssertionError, RuntimeError)
-    with pytest.raises(kinds, match="Expected input to be 1-?D or 2-?D"):
+    with pytest.raises(kinds, match=r"Expected input to be 1-?D or 2-?D"):
         layer(cell.tensor(np.ones((1, 4, 2))))
     with pytest.raises(kinds, match="input has inconsistent input_size: got 3 expected 2"):
         layer(cell.tensor(np.ones((4, 3))))
-    with pytest.raises(kinds, match="Input batch size 4 doesn't match hidden0? ?batch size 5"):
+    with pytest.raises(kinds, match=r"Input batch size 4 doesn't match hidden0? ?batch size 5"):
         layer(cell.tensor(np.ones((4, 2))), state(5, 3))
-    with pytest.raises(kinds, match="hidden0? has inconsistent hidden_size: got 2, expected 3"):
+    with pytest.raises(kinds, match=r"hidden0? has inconsistent hidden_size: got 2, expected 3"):
         layer(cell.tensor(np.ones((4, 2))), state(4, 2))
     if RELEASE.release >= (2, 5):
-        with pytest.raises(kinds, match="Expected (hidden|hx).* to be 1D or 2D"):
+        with pytest.raises(kinds, match=r"Expected (hidden|hx).* to be 1D or 2D"):
             layer(cell.tensor(np.ones((4, 2))), state(1, 4, 3))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def assert_formula(
         assert_within(gradient, rounded.value, bound, what=f"gradient of {names[i]}", because=BECAUSE)
 
 
-def _listed(results: object) -> list:
+def _listed(results: Any) -> list[Any]:
     if isinstance(results, (tuple, list)):
         return [one for result in results for one in _listed(result)]
     return [results]

@@ -44,7 +44,9 @@ def cosine_eps_of_the_product(patch):
 @breaks("distance-cosine-zero")
 def cosine_of_zero_is_nan(patch):
     """Without eps the cosine with a zero vector is NaN."""
-    altered(patch, F, "cosine_similarity", lambda r, a, b, dim, eps: (a * b).sum(dim) / (a.norm(dim=dim) * b.norm(dim=dim)))
+    altered(
+        patch, F, "cosine_similarity", lambda r, a, b, dim, eps: (a * b).sum(dim) / (a.norm(dim=dim) * b.norm(dim=dim))
+    )
 
 
 @breaks("distance-pairwise", "distance-pairwise-norms")

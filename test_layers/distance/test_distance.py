@@ -36,7 +36,9 @@ SIMILARITIES = {
 @claim("distance-cosine")
 @pytest.mark.parametrize(("first", "second", "dim"), SIMILARITIES.values(), ids=SIMILARITIES)
 def test_cosine(cell, rng, first, second, dim):
-    formula = lambda a, b: losses.cosine(a, b, 1e-8, dim if dim >= 0 else 2)
+    def formula(a, b):
+        return losses.cosine(a, b, 1e-8, dim if dim >= 0 else 2)
+
     layer = nn.CosineSimilarity() if dim == 1 else nn.CosineSimilarity(dim=dim)
     assert_formula(cell, rng, layer, formula, vectors(cell, rng, first, second), orders=8)
 
@@ -77,7 +79,9 @@ PAIRS = {
 @claim("distance-pairwise")
 @pytest.mark.parametrize("shape", PAIRS.values(), ids=PAIRS)
 def test_pairwise(cell, rng, shape):
-    formula = lambda a, b: losses.pairwise_distance(a, b, 2.0, 1e-6)
+    def formula(a, b):
+        return losses.pairwise_distance(a, b, 2.0, 1e-6)
+
     assert_formula(cell, rng, nn.PairwiseDistance(), formula, vectors(cell, rng, shape, shape))
 
 
@@ -99,7 +103,9 @@ def test_equal_vectors_are_eps_apart(cell):
 @pytest.mark.parametrize("eps", [1e-6, 0.25])
 @pytest.mark.parametrize("p", [1, 1.5, 3.0, -1.0, -2.0, math.inf])
 def test_pairwise_norms(cell, rng, p, eps):
-    formula = lambda a, b: losses.pairwise_distance(a, b, p, eps)
+    def formula(a, b):
+        return losses.pairwise_distance(a, b, p, eps)
+
     assert_formula(cell, rng, nn.PairwiseDistance(p=p, eps=eps), formula, vectors(cell, rng, (5, 3), (5, 3)), orders=8)
 
 

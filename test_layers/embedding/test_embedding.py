@@ -257,7 +257,10 @@ BAGS = {
 def test_bags(cell, rng, index, offsets, mode, dtype, width):
     more = {} if mode is None else {"mode": mode}
     layer = cell.place(nn.EmbeddingBag(7, width, **more))
-    formula = lambda weight: reduce_bags(weight, bags_of(index, offsets), mode or "mean")
+
+    def formula(weight):
+        return reduce_bags(weight, bags_of(index, offsets), mode or "mean")
+
     check(cell, rng, layer, lambda: layer(ids(cell, index, dtype), ids(cell, offsets, dtype)), formula)
 
 
@@ -275,7 +278,10 @@ def test_rows_are_bags(cell, rng, index, mode):
 def test_empty_bags(cell, rng, offsets, mode):
     index = [1, 2, 1]
     layer = with_weight(cell, nn.EmbeddingBag(3, 4, mode=mode), -1 - rng.uniform(size=(3, 4)))
-    formula = lambda weight: reduce_bags(weight, bags_of(index, offsets), mode)
+
+    def formula(weight):
+        return reduce_bags(weight, bags_of(index, offsets), mode)
+
     check(cell, rng, layer, lambda: layer(ids(cell, index), ids(cell, offsets)), formula)
 
 
@@ -286,7 +292,10 @@ def test_bag_padding(cell, rng, mode, padding):
     index, offsets = [2, 2, 0, 6, 4, 3, 2, 6, 0, 0], [0, 2, 3, 4, 8]
     layer = nn.EmbeddingBag(7, 3, mode=mode, padding_idx=padding)
     with_weight(cell, layer, 3 * rng.normal(size=(7, 3)))
-    formula = lambda weight: reduce_bags(weight, bags_of(index, offsets), mode, padding)
+
+    def formula(weight):
+        return reduce_bags(weight, bags_of(index, offsets), mode, padding)
+
     check(cell, rng, layer, lambda: layer(ids(cell, index), ids(cell, offsets)), formula)
 
 
@@ -302,7 +311,10 @@ def test_per_sample_weights(cell, rng, padding):
         return stacked([rows[np.array(bag)].sum(0) for bag in kept])
 
     scale = cell.tensor(rng.normal(size=6), requires_grad=True)
-    run = lambda scale: layer(ids(cell, index), ids(cell, offsets), per_sample_weights=scale)
+
+    def run(scale):
+        return layer(ids(cell, index), ids(cell, offsets), per_sample_weights=scale)
+
     check(cell, rng, layer, run, formula, [scale])
 
 
@@ -319,7 +331,10 @@ def test_per_sample_weights_only_for_sums(cell, mode):
 def test_last_offset(cell, rng, mode):
     index, offsets = [1, 2, 4, 5, 4, 3], [0, 2, 2, 6]
     layer = cell.place(nn.EmbeddingBag(7, 3, mode=mode, include_last_offset=True))
-    formula = lambda weight: reduce_bags(weight, bags_of(index, offsets[:-1]), mode)
+
+    def formula(weight):
+        return reduce_bags(weight, bags_of(index, offsets[:-1]), mode)
+
     check(cell, rng, layer, lambda: layer(ids(cell, index), ids(cell, offsets)), formula)
 
 
@@ -368,7 +383,8 @@ def test_types_of_input_and_offsets(cell, types):
     try:
         seen = layer(ids(cell, [0, 1], types[0]), ids(cell, [0], types[1]))
     except (RuntimeError, ValueError) as error:
-        assert "type" in str(error)  # noqa: PT017 - what is not raised must be an assertion
+        if "type" not in str(error):
+            raise
     else:
         raise AssertionError(f"expected an error, seen a result of shape {tuple(seen.shape)}")
 
@@ -382,7 +398,7 @@ BAG_ERRORS = {
     "scaled max": (
         {"mode": "max", "scale_grad_by_freq": True}, [[0]], {}, ValueError, "max mode does not support scaling",
     ),
-    "weights": ({"mode": "sum"}, [[0, 1]], {"weights": [1.0, 1.0]}, ValueError, "must have the same shape as the input"),
+    "weights": ({"mode": "sum"}, [[0, 1]], {"weights": [1.0, 1.0]}, ValueError, "must have the same shape"),
     "mode": ({"mode": "median"}, [[0]], {}, ValueError, "mode has to be one of sum, mean or max"),
     "first offset": ({}, [0, 1], {"offsets": [1]}, RuntimeError, r"offsets\[0\] has to be 0"),
     "last offset": ({}, [0, 1], {"offsets": [0, 3]}, RuntimeError, r"offsets\[-1\] can not be greater than input"),

@@ -162,7 +162,9 @@ def soft_mean_over_weights(patch):
     """With probabilities the mean is over the classes' weights."""
 
     def alter(result, x, y, *, weight, reduction, **_):
-        return result / weight.mean() if weight is not None and reduction == "mean" and y.is_floating_point() else result
+        return (
+            result / weight.mean() if weight is not None and reduction == "mean" and y.is_floating_point() else result
+        )
 
     altered(patch, F, "cross_entropy", alter)
 
@@ -203,9 +205,7 @@ def smoothing_of_probabilities_ignored(patch):
 @breaks("loss-cross-entropy-unvalidated")
 def probabilities_clamped(patch):
     """Probabilities are clamped to [0, 1]."""
-    called_with(
-        patch, F, "cross_entropy", lambda x, y, **k: ((x, y.clamp(0, 1) if y.is_floating_point() else y), k)
-    )
+    called_with(patch, F, "cross_entropy", lambda x, y, **k: ((x, y.clamp(0, 1) if y.is_floating_point() else y), k))
 
 
 @breaks("loss-cross-entropy-unvalidated")
@@ -379,9 +379,7 @@ def kl_of_zero_is_nan(patch):
 @breaks("loss-kl")
 def kl_target_gets_no_gradient(patch):
     """A target of logarithms receives no gradient through its exponential."""
-    called_with(
-        patch, F, "kl_div", lambda x, y, *, log_target, **k: ((x, y.detach()), {"log_target": log_target, **k})
-    )
+    called_with(patch, F, "kl_div", lambda x, y, *, log_target, **k: ((x, y.detach()), {"log_target": log_target, **k}))
 
 
 @breaks("loss-kl-batchmean")

@@ -154,9 +154,7 @@ def distance_function_ignored(patch):
 @breaks("loss-triplet-distance")
 def negative_not_differentiated(patch):
     """The negative receives no gradient."""
-    called_with(
-        patch, F, "triplet_margin_with_distance_loss", lambda a, p, n, **k: ((a, p, n.detach() + 0 * n), k)
-    )
+    called_with(patch, F, "triplet_margin_with_distance_loss", lambda a, p, n, **k: ((a, p, n.detach() + 0 * n), k))
 
 
 @breaks("loss-triplet-distance-zero-margin")

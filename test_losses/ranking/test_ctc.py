@@ -53,7 +53,10 @@ def mean_over_lengths(loss, targets):
 def test_ctc(cell, rng, targets, lengths, blank, reduction, padded):
     y, sizes = arranged(cell, targets, padded)
     loss = nn.CTCLoss(blank=blank, reduction=reduction)
-    formula = lambda x: losses.reduced(losses.ctc(x, targets, lengths, blank), reduction)
+
+    def formula(x):
+        return losses.reduced(losses.ctc(x, targets, lengths, blank), reduction)
+
     x = inputs_of(cell, rng).detach()
     assert_formula(cell, rng, lambda x: loss(x, y, torch.tensor(lengths), sizes), formula, [x])
     assert_formula(cell, rng, lambda x: loss(x, y, tuple(lengths), tuple(map(len, targets))), formula, [x])
@@ -62,7 +65,10 @@ def test_ctc(cell, rng, targets, lengths, blank, reduction, padded):
 @claim("loss-ctc")
 def test_ctc_unbatched(cell, rng):
     x = inputs_of(cell, rng, samples=1).detach()
-    formula = lambda x: losses.ctc(x, [[1, 2]], [5], 0).reshape()
+
+    def formula(x):
+        return losses.ctc(x, [[1, 2]], [5], 0).reshape()
+
     y = torch.tensor([1, 2], device=cell.device.name)
     seen = nn.CTCLoss(reduction="none")
     assert_formula(cell, rng, lambda x: seen(x[:, 0], y, torch.tensor(5), torch.tensor(2)), formula, [x])
@@ -74,9 +80,14 @@ def test_ctc_mean(cell, rng, targets, lengths, blank):
     if not all(targets):
         pytest.skip("a target of length 0 would be divided by")
     y, sizes = arranged(cell, targets, True)
-    formula = lambda x: mean_over_lengths(losses.ctc(x, targets, lengths, blank), targets)
+
+    def formula(x):
+        return mean_over_lengths(losses.ctc(x, targets, lengths, blank), targets)
+
     loss = nn.CTCLoss(blank=blank)
-    assert_formula(cell, rng, lambda x: loss(x, y, torch.tensor(lengths), sizes), formula, [inputs_of(cell, rng).detach()])
+    assert_formula(
+        cell, rng, lambda x: loss(x, y, torch.tensor(lengths), sizes), formula, [inputs_of(cell, rng).detach()]
+    )
 
 
 @claim("loss-ctc-gradient-of-logits")
@@ -91,7 +102,10 @@ def test_ctc_gradient_of_logits(cell, rng, targets, lengths, blank, reduction):
         return mean_over_lengths(each, targets) if reduction == "mean" else losses.reduced(each, reduction)
 
     logits = cell.tensor(rng.normal(size=(5, 2, 3)), requires_grad=True)
-    run = lambda x: loss(x.log_softmax(2), y, torch.tensor(lengths), sizes)
+
+    def run(x):
+        return loss(x.log_softmax(2), y, torch.tensor(lengths), sizes)
+
     assert_formula(cell, rng, run, formula, [logits])
 
 

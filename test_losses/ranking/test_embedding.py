@@ -32,14 +32,18 @@ every_margin = pytest.mark.parametrize("options", [{}, {"margin": 0.5}, {"margin
 @every_margin
 @pytest.mark.parametrize("shape", [(), (1,), (17,), (0,), (3, 5)], ids=str)
 def test_margin_ranking(cell, rng, shape, options, reduction):
-    formula = lambda a, b, y: losses.reduced(losses.margin_ranking(a, b, y, margin_of(options, 0.0)), reduction)
+    def formula(a, b, y):
+        return losses.reduced(losses.margin_ranking(a, b, y, margin_of(options, 0.0)), reduction)
+
     inputs = [odd_sixteenths(cell, rng, shape), eighths(cell, rng, shape), signs(cell, rng, shape)]
     assert_formula(cell, rng, nn.MarginRankingLoss(reduction=reduction, **options), formula, inputs)
 
 
 @claim("loss-margin-ranking")
 def test_margin_ranking_layouts(cell, rng):
-    formula = lambda a, b, y: losses.margin_ranking(a, b, y, 0.0)
+    def formula(a, b, y):
+        return losses.margin_ranking(a, b, y, 0.0)
+
     first, second = odd_sixteenths(cell, rng, (3, 9)).detach().T, eighths(cell, rng, (9, 6)).detach()[:, ::2]
     inputs = [first.requires_grad_(), second.requires_grad_(), signs(cell, rng, (9, 3))]
     assert_formula(cell, rng, nn.MarginRankingLoss(reduction="none"), formula, inputs)
@@ -60,7 +64,10 @@ def test_margin_ranking_errors(cell):
 def test_hinge_embedding(cell, rng, shape, options, reduction):
     y = signs(cell, rng, shape)
     labels = to_numpy(y)
-    formula = lambda x: losses.reduced(losses.hinge_embedding(x, labels, margin_of(options, 1.0)), reduction)
+
+    def formula(x):
+        return losses.reduced(losses.hinge_embedding(x, labels, margin_of(options, 1.0)), reduction)
+
     loss = nn.HingeEmbeddingLoss(reduction=reduction, **options)
     assert_formula(cell, rng, lambda x: loss(x, y), formula, [odd_sixteenths(cell, rng, shape)])
 
@@ -71,7 +78,10 @@ def test_hinge_embedding_layouts(cell, rng, layout):
     y = signs(cell, rng, (9, 5))
     labels = to_numpy(y)
     loss = nn.HingeEmbeddingLoss(reduction="none")
-    formula = lambda x: losses.hinge_embedding(x, labels, 1.0)
+
+    def formula(x):
+        return losses.hinge_embedding(x, labels, 1.0)
+
     x = laid_out(cell, (2 * rng.integers(-24, 24, (9, 5)) + 1) / 16, layout, requires_grad=True)
     assert_formula(cell, rng, lambda x: loss(x, y), formula, [x])
 
@@ -83,7 +93,10 @@ def test_hinge_embedding_layouts(cell, rng, layout):
 def test_cosine_embedding(cell, rng, shape, options, reduction):
     y = signs(cell, rng, shape[:-1])
     labels = to_numpy(y)
-    formula = lambda a, b: losses.reduced(losses.cosine_embedding(a, b, labels, margin_of(options, 0.0)), reduction)
+
+    def formula(a, b):
+        return losses.reduced(losses.cosine_embedding(a, b, labels, margin_of(options, 0.0)), reduction)
+
     loss = nn.CosineEmbeddingLoss(reduction=reduction, **options)
     # The kernel adds 1e-12 to the squared norms: vectors so long that this is nothing, where it would show.
     scale = 64.0 if cell.dtype == torch.float64 else 1.0
@@ -133,7 +146,9 @@ def triplet(options, **more):
 @pytest.mark.parametrize("options", TRIPLETS.values(), ids=TRIPLETS)
 @pytest.mark.parametrize("shape", [(5,), (9, 4), (1, 17), (2, 1), (2, 3, 4)], ids=str)
 def test_triplet(cell, rng, shape, options, reduction):
-    formula = lambda *inputs: losses.reduced(triplet(options)(*inputs), reduction)
+    def formula(*inputs):
+        return losses.reduced(triplet(options)(*inputs), reduction)
+
     low = triplet({**options, "margin": options.get("margin", 1.0) + 0.1})
     high = triplet({**options, "margin": options.get("margin", 1.0) - 0.1})
     inputs = redrawn(
@@ -208,5 +223,9 @@ def test_margin_zero(cell):
         loss = nn.TripletMarginWithDistanceLoss(margin=0.0)
     except ValueError as error:
         raise AssertionError(f"expected a loss with margin 0, seen {error}") from None
-    a, p, n = (cell.tensor([[0.0, 0.0], [0.0, 0.0]]), cell.tensor([[3.0, 4.0], [0.0, 1.0]]), cell.tensor([[0.0, 1.0]] * 2))
+    a, p, n = (
+        cell.tensor([[0.0, 0.0], [0.0, 0.0]]),
+        cell.tensor([[3.0, 4.0], [0.0, 1.0]]),
+        cell.tensor([[0.0, 1.0]] * 2),
+    )
     assert abs(loss(a, p, n).item() - 2.0) < 1e-5

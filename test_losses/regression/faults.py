@@ -226,7 +226,11 @@ def var_is_averaged(patch):
         F,
         "gaussian_nll_loss",
         lambda x, y, var, **k: (
-            (x, y, var if isinstance(var, torch.Tensor) and var.shape == x.shape else 0 * x + torch.as_tensor(var).mean()),
+            (
+                x,
+                y,
+                var if isinstance(var, torch.Tensor) and var.shape == x.shape else 0 * x + torch.as_tensor(var).mean(),
+            ),
             k,
         ),
     )

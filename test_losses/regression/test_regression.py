@@ -24,7 +24,9 @@ def both(cell, rng, shape, layout="plain"):
 @every_reduction
 @every_shape
 def test_l1(cell, rng, shape, reduction):
-    formula = lambda x, y: losses.reduced(losses.absolute(x, y), reduction)
+    def formula(x, y):
+        return losses.reduced(losses.absolute(x, y), reduction)
+
     assert_formula(cell, rng, nn.L1Loss(reduction=reduction), formula, both(cell, rng, shape))
 
 
@@ -48,7 +50,9 @@ def test_l1_of_complex_numbers(cell, reduction):
 @every_reduction
 @every_shape
 def test_mse(cell, rng, shape, reduction):
-    formula = lambda x, y: losses.reduced(losses.squared(x, y), reduction)
+    def formula(x, y):
+        return losses.reduced(losses.squared(x, y), reduction)
+
     assert_formula(cell, rng, nn.MSELoss(reduction=reduction), formula, both(cell, rng, shape))
 
 
@@ -64,7 +68,10 @@ def test_mse_layouts(cell, rng, layout):
 @pytest.mark.parametrize("beta", [None, 0.3, 2])
 def test_smooth_l1(cell, rng, shape, reduction, beta):
     loss = nn.SmoothL1Loss(reduction=reduction) if beta is None else nn.SmoothL1Loss(reduction=reduction, beta=beta)
-    formula = lambda x, y: losses.reduced(losses.smooth_l1(x, y, 1.0 if beta is None else beta), reduction)
+
+    def formula(x, y):
+        return losses.reduced(losses.smooth_l1(x, y, 1.0 if beta is None else beta), reduction)
+
     assert_formula(cell, rng, loss, formula, both(cell, rng, shape))
 
 
@@ -94,7 +101,10 @@ def test_at_the_threshold_both_pieces_agree(cell):
 @claim("loss-smooth-l1-limits")
 def test_smooth_l1_limits(cell, rng):
     x, y = both(cell, rng, (4, 5))
-    formula = lambda x, y: losses.absolute(x, y)
+
+    def formula(x, y):
+        return losses.absolute(x, y)
+
     assert_formula(cell, rng, nn.SmoothL1Loss(reduction="none", beta=0.0), formula, [x, y])
     assert_same(nn.SmoothL1Loss(reduction="none", beta=math.inf)(x, y), 0 * x.detach(), what="infinite beta")
     with pytest.raises(RuntimeError, match="does not support negative values for beta"):
@@ -107,7 +117,10 @@ def test_smooth_l1_limits(cell, rng):
 @pytest.mark.parametrize("delta", [None, 0.3, 2])
 def test_huber(cell, rng, shape, reduction, delta):
     loss = nn.HuberLoss(reduction=reduction) if delta is None else nn.HuberLoss(reduction=reduction, delta=delta)
-    formula = lambda x, y: losses.reduced(losses.huber(x, y, 1.0 if delta is None else delta), reduction)
+
+    def formula(x, y):
+        return losses.reduced(losses.huber(x, y, 1.0 if delta is None else delta), reduction)
+
     assert_formula(cell, rng, loss, formula, both(cell, rng, shape))
 
 
@@ -138,7 +151,10 @@ def test_huber_refuses_delta(cell, delta):
 def test_poisson(cell, rng, shape, log_input, full, reduction):
     x = rng.normal(size=shape) if log_input else rng.uniform(0.2, 3.0, shape)
     y = rng.poisson(1.5, shape).astype(float) + (0.5 if full else 0.0)
-    formula = lambda x, y: losses.reduced(losses.poisson_nll(x, y, log_input, full, 1e-8), reduction)
+
+    def formula(x, y):
+        return losses.reduced(losses.poisson_nll(x, y, log_input, full, 1e-8), reduction)
+
     loss = nn.PoissonNLLLoss(log_input=log_input, full=full, reduction=reduction)
     assert_formula(cell, rng, loss, formula, [cell.tensor(x, requires_grad=True), cell.tensor(y)])
 
@@ -148,7 +164,10 @@ def test_stirling_starts_above_one(cell, rng):
     y = [0.0, 0.5, 1.0, 1.0078125, 1.5, 2.0, 20.0]
     x = cell.tensor(np.zeros(len(y)), requires_grad=True)
     loss = nn.PoissonNLLLoss(full=True, reduction="none")
-    formula = lambda x, y: losses.poisson_nll(x, y, True, True, 1e-8)
+
+    def formula(x, y):
+        return losses.poisson_nll(x, y, True, True, 1e-8)
+
     assert_formula(cell, rng, loss, formula, [x, cell.tensor(y)])
 
 
@@ -157,7 +176,10 @@ def test_stirling_starts_above_one(cell, rng):
 def test_poisson_eps(cell, rng, eps):
     more = {} if eps is None else {"eps": eps}
     loss = nn.PoissonNLLLoss(log_input=False, reduction="none", **more)
-    formula = lambda x, y: losses.poisson_nll(x, y, False, False, 1e-8 if eps is None else eps)
+
+    def formula(x, y):
+        return losses.poisson_nll(x, y, False, False, 1e-8 if eps is None else eps)
+
     assert_formula(cell, rng, loss, formula, [cell.tensor([0.0, 0.0, 1e-3]), cell.tensor([0.0, 1.0, 2.0])])
 
 
@@ -167,7 +189,10 @@ def test_poisson_eps(cell, rng, eps):
 @pytest.mark.parametrize("shape", [(1,), (17,), (3, 5), (2, 1, 4), (0, 3)], ids=str)
 def test_gaussian(cell, rng, shape, full, reduction):
     loss = nn.GaussianNLLLoss(full=full, reduction=reduction)
-    formula = lambda x, y, v: losses.reduced(losses.gaussian_nll(x, y, v, full, 1e-6), reduction)
+
+    def formula(x, y, v):
+        return losses.reduced(losses.gaussian_nll(x, y, v, full, 1e-6), reduction)
+
     variance = cell.tensor(rng.uniform(0.3, 2.0, shape), requires_grad=True)
     assert_formula(cell, rng, loss, formula, [*both(cell, rng, shape), variance])
 
@@ -176,7 +201,10 @@ def test_gaussian(cell, rng, shape, full, reduction):
 def test_gaussian_extremes(cell, rng):
     variance = cell.tensor([0.03125, 2.0**-14, 1e4], requires_grad=True)
     x, y = cell.tensor([1.0, 0.5, 30.0]), cell.tensor([0.0, 0.5, -30.0])
-    formula = lambda x, y, v: losses.gaussian_nll(x, y, v, False, 1e-6)
+
+    def formula(x, y, v):
+        return losses.gaussian_nll(x, y, v, False, 1e-6)
+
     assert_formula(cell, rng, nn.GaussianNLLLoss(reduction="none"), formula, [x, y, variance])
 
 
@@ -186,7 +214,10 @@ def test_gaussian_clamp(cell, rng, eps):
     values = [0.0, eps / 2, eps, 2 * eps]
     variance = cell.tensor(values, requires_grad=True)
     x, y = cell.tensor([1.0, -1.0, 0.5, 0.0]), cell.tensor(np.zeros(4))
-    formula = lambda x, y, v: losses.gaussian_nll(x, y, v, False, eps)
+
+    def formula(x, y, v):
+        return losses.gaussian_nll(x, y, v, False, eps)
+
     assert_formula(cell, rng, nn.GaussianNLLLoss(eps=eps, reduction="none"), formula, [x, y, variance])
     assert_same(variance.detach(), cell.tensor(values), what="var")
 
@@ -226,9 +257,7 @@ def test_gaussian_refuses_var(cell, rng, var):
 
 
 @claim("loss-gaussian-any-dimension-one")
-@pytest.mark.parametrize(
-    ("shape", "var"), [((3, 5), (1, 5)), ((2, 3, 4), (2, 1, 4)), ((2, 3, 4), (1, 3, 4))], ids=str
-)
+@pytest.mark.parametrize(("shape", "var"), [((3, 5), (1, 5)), ((2, 3, 4), (2, 1, 4)), ((2, 3, 4), (1, 3, 4))], ids=str)
 def test_gaussian_broadcasts_var(cell, rng, shape, var):
     check_var(cell, rng, shape, var)
 
@@ -236,7 +265,10 @@ def test_gaussian_broadcasts_var(cell, rng, shape, var):
 @claim("loss-gaussian-any-dimension-one")
 def test_gaussian_var_is_a_number(cell, rng):
     x, y = both(cell, rng, (3, 5))
-    formula = lambda x, y: losses.gaussian_nll(x, y, losses.term(0.75), False, 1e-6)
+
+    def formula(x, y):
+        return losses.gaussian_nll(x, y, losses.term(0.75), False, 1e-6)
+
     loss = nn.GaussianNLLLoss(reduction="none")
     assert_formula(cell, rng, lambda x, y: loss(x, y, 0.75), formula, [x, y])
 
@@ -269,7 +301,10 @@ def test_mean_by_default(cell, rng, name):
 @claim("loss-reduction-default")
 def test_gaussian_means_by_default(cell, rng):
     variance = cell.tensor(rng.uniform(0.3, 2.0, (3, 5)))
-    formula = lambda x, y, v: losses.gaussian_nll(x, y, v, False, 1e-6).mean()
+
+    def formula(x, y, v):
+        return losses.gaussian_nll(x, y, v, False, 1e-6).mean()
+
     assert_formula(cell, rng, nn.GaussianNLLLoss(), formula, [*both(cell, rng, (3, 5)), variance])
 
 

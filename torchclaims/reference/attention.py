@@ -35,9 +35,7 @@ def causal(queries: int, keys: int) -> Array:
     return additive(np.tril(np.ones((queries, keys), dtype=bool)), True)
 
 
-def attend(
-    query: Term, key: Term, value: Term, mask: Any = None, scale: float | None = None
-) -> tuple[Term, Term]:
+def attend(query: Term, key: Term, value: Term, mask: Any = None, scale: float | None = None) -> tuple[Term, Term]:
     """softmax(q k^T scale + mask) v and the attention weights; scale is 1 / sqrt(E) by default."""
     scores = query @ key.T * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if mask is not None:
@@ -47,7 +45,7 @@ def attend(
 
 
 def _masked(scores: Term, mask: Any) -> Term:
-    """Minus infinity is carried as a large negative number, whose power is 0 as well and which does not spoil errors."""
+    """Minus infinity is carried as a large negative number, whose power is 0 too and which spoils no error."""
     if isinstance(mask, Term):
         return scores + mask
     return scores + term(np.maximum(mask, -1e6))
@@ -135,7 +133,7 @@ def encoder_layer(
     eps: float = 1e-5,
     prefix: str = "",
 ) -> Term:
-    """Self-attention and feed-forward, each added to its input; the norm of the sum, or with norm_first of the input."""
+    """Self-attention and feed-forward, each added to its input; normed after the sum, or with norm_first before."""
 
     def norm(number: int, y: Term) -> Term:
         return layer_norm(y, weights, f"{prefix}norm{number}.", eps)

@@ -191,7 +191,7 @@ class Term:
         )
 
     @property
-    def T(self) -> Term:  # noqa: N802 - as NumPy has it
+    def T(self) -> Term:
         """The last two axes exchanged."""
         return _step(self.rounded.picked(_turned), (self, lambda g: g.picked(_turned)))
 
@@ -206,10 +206,10 @@ def _turned(array: Array) -> Array:
 
 
 def _step(result: Rounded, *operands: tuple[Term, Pull]) -> Term:
-    return Term(
-        result,
-        [(operand, lambda g, o=operand, p=pull: p(g).to_shape(o.shape)) for operand, pull in operands],
-    )
+    def fitting(operand: Term, pull: Pull) -> Pull:
+        return lambda g: pull(g).to_shape(operand.shape)
+
+    return Term(result, [(operand, fitting(operand, pull)) for operand, pull in operands])
 
 
 def _elementary(x: Term, value: Array, slope: Array, curvature: Array) -> Term:
