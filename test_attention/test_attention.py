@@ -382,6 +382,7 @@ def test_batch_first(cell, rng, training):
     z = y.transpose(0, 1)
     for values in (z, z.clone()):
         first, shares = layer(x.transpose(0, 1), z, values)
+        assert first.shape == (2, 4, 6)
         assert torch.allclose(first, out.transpose(0, 1), atol=1e-5)
         assert torch.allclose(shares, weights, atol=1e-5)
     itself = layer(z, z, z)[0]

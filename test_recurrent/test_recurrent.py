@@ -78,7 +78,7 @@ def for_cells(test):
 @for_cells
 @pytest.mark.parametrize("kind", ["tanh", "relu"])
 def test_rnn_cell(cell, rng, kind, shape, bias, given):
-    if kind == "relu" and cell.dtype.itemsize == 2:
+    if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
         pytest.skip("rounding decides at the bend")
     check_cell(cell, rng, kind, shape, bias, given)
 
@@ -153,7 +153,7 @@ def detached(parameters):
 @every_layer
 @pytest.mark.parametrize("kind", ["tanh", "relu"])
 def test_rnn(cell, rng, kind, steps, batch, features, hidden, options):
-    if kind == "relu" and cell.dtype.itemsize == 2:
+    if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
         pytest.skip("rounding decides at the bend")
     check_layer(cell, rng, kind, steps, batch, features, hidden, options)
 
@@ -173,7 +173,7 @@ def test_gru(cell, rng, steps, batch, features, hidden, options):
 @claim("rnn-elman", "rnn-lstm", "rnn-gru")
 @every_kind
 def test_states_default_to_zeros(cell, rng, kind):
-    if kind == "relu" and cell.dtype.itemsize == 2:
+    if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
         pytest.skip("rounding decides at the bend")
     check_layer(cell, rng, kind, 3, 2, 3, 4, {"num_layers": 2, "bidirectional": True}, given=False)
 
@@ -476,7 +476,7 @@ def test_input_errors(cell, kind):
         return (one, one) if kind == "LSTM" else one
 
     x = cell.tensor(np.ones((4, 5, 2)))
-    with pytest.raises((ValueError, RuntimeError), match=r"Expected input to be 2D or 3D"):
+    with pytest.raises((ValueError, RuntimeError, AssertionError), match=r"Expected input to be 2-?D or 3-?D"):
         layer(cell.tensor(np.ones((1, 4, 5, 2))))
     with pytest.raises(RuntimeError, match=r"input.size\(-1\) must be equal to input_size. Expected 2, got 3"):
         layer(cell.tensor(np.ones((4, 5, 3))))

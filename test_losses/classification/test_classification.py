@@ -518,7 +518,7 @@ def test_margin_examples(cell):
 def test_multi_margin_errors(cell):
     with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
         nn.MultiMarginLoss(p=3)
-    with pytest.raises((ValueError, AssertionError), match="weight"):
+    with pytest.raises((ValueError, AssertionError), match=r"weight|^$"):
         nn.MultiMarginLoss(weight=torch.ones(2, 2))
     if cell.device.is_cpu:
         with pytest.raises(RuntimeError, match="target out of range"):
