@@ -1,5 +1,7 @@
 """How attention and transformers could be broken."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -509,6 +511,7 @@ def norms_by_default_finer(patch):
     """The final norms have another eps."""
 
     def make(original):
+        @functools.wraps(original)
         def init(self, *args, **kwargs):
             original(self, *args, **kwargs)
             if hasattr(self.encoder, "norm"):
