@@ -195,3 +195,14 @@ def relative_bound(reference: np.ndarray, count: int) -> np.ndarray:
     """Bound for ``count`` float64 roundings of Python floats, as schedules use, and as many of the reference."""
     bound: np.ndarray = gamma(count, rounding_unit(torch.float64)) * np.abs(reference) + math.ulp(0.0)
     return bound
+
+
+def running_bound(cell: Cell, value: np.ndarray, error: np.ndarray, orders: int = 4) -> np.ndarray:
+    """Bound from a running error analysis (``torchclaims/reference/differentiation.py``) of the formula.
+
+    ``error`` is in units of roundoff, for one order of the operations; kernels choose among others, such as the
+    maximum taken off first or a quotient as a product with the inverse: ``orders`` times as much is granted.
+    """
+    smallest = float(torch.finfo(cell.dtype).smallest_normal) * 2 * unit_roundoff(cell.dtype)
+    bound: np.ndarray = orders * rounding_unit(cell.dtype) * error + roundings(cell, 1, value) + 64 * smallest
+    return bound
