@@ -1,7 +1,8 @@
 """The catalogue: every claim of every room, read from ``claims.toml`` and checked against the room's code.
 
 A *room* is a folder that holds ``claims.toml``. Its ``test_*.py`` name claims with ``@claim("id")``, its ``faults*.py``
-with ``@breaks("id")``; both are read from the syntax tree, so checking the catalogue runs no code and needs no torch.
+with ``@breaks("id")``, its ``search*.py``, which look further, with ``@claim("id")``. All are read from the syntax
+tree, so checking the catalogue runs no code and needs no torch.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class Catalogue:
     claims: dict[str, Claim] = field(default_factory=dict)
     tests: list[Mention] = field(default_factory=list)
     faults: list[Mention] = field(default_factory=list)
+    searches: list[Mention] = field(default_factory=list)
     articles: dict[str, Article] = field(default_factory=dict)
     documented: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -118,7 +120,9 @@ class Catalogue:
     @property
     def _claims_by_test(self) -> dict[str, tuple[str, ...]]:
         if not hasattr(self, "_index"):
-            self._index = {f"{test.path.as_posix()}::{test.function}": test.claims for test in self.tests}
+            self._index = {
+                f"{one.path.as_posix()}::{one.function}": one.claims for one in [*self.tests, *self.searches]
+            }
         return self._index
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
@@ -170,6 +174,8 @@ def load(root: Path) -> Catalogue:
             catalogue.claims[one.id] = one
         for source in sorted(path.parent.glob("test_*.py")):
             catalogue.tests += _mentions(source, root, "claim")
+        for source in sorted(path.parent.glob("search*.py")):
+            catalogue.searches += _mentions(source, root, "claim")
         for source in sorted(path.parent.glob("faults*.py")):
             catalogue.faults += _mentions(source, root, "breaks")
     _check_coverage(catalogue)
@@ -337,7 +343,7 @@ def _mentions(path: Path, root: Path, decorator: str) -> Iterator[Mention]:
 
 
 def _check_coverage(catalogue: Catalogue) -> None:
-    for mention in [*catalogue.tests, *catalogue.faults]:
+    for mention in [*catalogue.tests, *catalogue.searches, *catalogue.faults]:
         for name in mention.claims:
             if name not in catalogue.claims:
                 raise CatalogueError(

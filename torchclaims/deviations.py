@@ -36,8 +36,8 @@ OPTIONAL = ("tests", "script", *WHERE)
 class Deviation:
     """One entry of a deviations file.
 
-    ``tests`` are patterns with * and ? on ``function[case]``, the case without the cell; ``where`` maps a part of the cell to
-    its admitted values, and ``cpu-flags`` to features that the CPU must have, as ``/proc/cpuinfo`` names them.
+    ``tests`` are patterns with * and ? on ``function[case]``, the case without the cell; ``where`` maps a part of the
+    cell to its admitted values, and ``cpu-flags`` to features that the CPU must have, as ``/proc/cpuinfo`` names them.
     """
 
     origin: str

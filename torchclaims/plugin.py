@@ -11,6 +11,7 @@ import random
 import zlib
 from collections.abc import Generator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--deviations", metavar="FILE", help="expected deviations of a backend, beside deviations.toml")
     group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
     group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
+    group.addoption(
+        "--search", type=int, metavar="N", help="let Hypothesis look for counter-examples to formulas, N cases each"
+    )
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
 
 
@@ -82,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = random.SystemRandom().randrange(2**31)
     elif not 0 <= config.option.seed < 2**32:
         raise pytest.UsageError(f"--seed: {config.option.seed} is not between 0 and 4294967295")
+    if config.option.search is not None:
+        _arrange_search(config)
     _arrange_benchmarks(config)
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
@@ -108,6 +114,34 @@ def _load_deviations(config: pytest.Config) -> list[Deviation]:
         return [one for path in paths for one in deviations.load(path, config.stash[CATALOGUE])]
     except catalogues.CatalogueError as error:
         raise pytest.UsageError(f"--deviations: {error}" if len(paths) > 1 else str(error)) from None
+
+
+def _arrange_search(config: pytest.Config) -> None:
+    if config.option.search < 1:
+        raise pytest.UsageError(f"--search: {config.option.search} cases are none; ask for at least 1")
+    if config.option.prove:
+        raise pytest.UsageError("--search and --prove are two jobs: ask for one")
+    try:
+        from hypothesis import HealthCheck, Verbosity, settings
+    except ImportError:
+        raise pytest.UsageError("--search needs Hypothesis: python -m pip install -e '.[search]'") from None
+    # Cases come from the seed, never from what an earlier run stored; how long one takes is no finding.
+    settings.register_profile(
+        "torchclaims",
+        max_examples=config.option.search,
+        database=None,
+        deadline=None,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("torchclaims")
+    config.addinivalue_line("python_files", "search*.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A search is a job of its own, which runs the files ``search*.py`` and no other."""
+    is_test = collection_path.suffix == ".py" and not collection_path.name.startswith("search")
+    return True if is_test and config.option.search is not None else None
 
 
 def _arrange_benchmarks(config: pytest.Config) -> None:
@@ -168,6 +202,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells = [
         pytest.param(cell, id=str(cell), marks=[pytest.mark.skip(f"does not apply: {reason}")] if reason else [])
         for cell, reason in config.stash[TARGETS].cells(claims)
+        if config.option.search is None or cell.mode == "eager"
     ]
     metafunc.parametrize("cell", cells)
 
@@ -194,6 +229,11 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
                 item.add_marker(
                     pytest.mark.skip(f"does not apply: {name} is said since PyTorch {since}; this is {RELEASE}")
                 )
+    if config.option.search is not None:
+        import hypothesis
+
+        for function in {item.function for item in items if isinstance(item, pytest.Function)}:
+            hypothesis.seed(config.option.seed)(function)
     if config.option.prove:
         from torchclaims.proof import proofs
 
@@ -305,6 +345,7 @@ def _reproduce(item: pytest.Item) -> str:
         for name in _REPEATED_OPTIONS
         if (value := getattr(item.config.option, name)) is not None
     ]
+    options += [f" --search {item.config.option.search}"] if item.config.option.search is not None else []
     return f"pytest '{item.nodeid}' --seed {item.config.option.seed}" + "".join(options)
 
 

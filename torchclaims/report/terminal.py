@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.catalogue import MODES, Catalogue, Claim
 from torchclaims.deviations import Deviation
 from torchclaims.report import record
 from torchclaims.report.verdict import (
@@ -226,6 +226,14 @@ class Reporter:
             f"seed {self.config.option.seed}; chance that a test of chance rang falsely in this run: at most"
             f" {self.verdict.false_alarm_rate:.1g}"
         )
+        for mode in MODES[1:]:
+            seconds = {cell["test"]: cell["seconds"] for cell in self.verdict.cells() if f"-{mode}" in cell["cell"]}
+            if seconds:
+                dearest = max(seconds, key=seconds.__getitem__)
+                terminal.write_line(
+                    f"{mode}: {len(seconds)} cells took {sum(seconds.values()):.0f} s, compiling included;"
+                    f" the dearest, {dearest}, {seconds[dearest]:.1f} s"
+                )
         counts = self.verdict.counts(selected)
         terminal.write_line(
             f"{len(selected)} claims: {counts[HOLDS]} hold, {counts[DEVIATES]} deviate, {counts[BROKEN]} broken,"

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -53,6 +53,11 @@ class Verdict:
         self.false_alarm_rate += cell["false_alarm_rate"]
         for name in cell["claims"]:
             self.records.setdefault(name, []).append(cell)
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """The records of all cells that ran; one that decides several claims comes once for each."""
+        for cells in self.records.values():
+            yield from (cell for cell in cells if cell["outcome"] != record.INAPPLICABLE)
 
     def state(self, name: str) -> str:
         """What the cells say together: one failure breaks a claim, no cell that ran leaves it unexercised."""

@@ -1,0 +1,79 @@
+"""The scripts under ``deviations/``: short, torch alone, and exit code 1 exactly where the entry says so."""
+
+import ast
+import multiprocessing
+import os
+import runpy
+import sys
+
+import pytest
+
+from torchclaims import catalogue, deviations
+from torchclaims.targets import RELEASE
+
+ROOT = catalogue.home()
+SCRIPTS = sorted((ROOT / "deviations").glob("*.py"))
+ENTRIES = deviations.load(ROOT / "deviations.toml", catalogue.load(ROOT))
+SECONDS = 60
+
+
+def run(script, output):
+    """In a child: a script may crash the interpreter."""
+    with open(output, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    runpy.run_path(script, run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def children():
+    """Children that have torch imported already, which is most of what a script costs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    return context
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script(script, children, tmp_path):
+    entries = [one for one in ENTRIES if one.script == script.name]
+    assert entries, "no entry of deviations.toml names it"
+    deviates = any(
+        one.concerns(RELEASE) and set(one.where.get("cpu-flags", ())) <= deviations.cpu_flags() for one in entries
+    )
+    child = children.Process(target=run, args=(str(script), str(tmp_path / "output")))
+    child.start()
+    child.join(SECONDS)
+    if child.is_alive():
+        child.kill()
+        pytest.fail(f"it ran for more than {SECONDS} seconds")
+    output = (tmp_path / "output").read_text()
+    assert child.exitcode == int(deviates), output
+    assert "documented" in output
+    assert "seen" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_is_short_and_needs_torch_alone(script):
+    text = script.read_text()
+    assert len(text.splitlines()) <= 20
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(text))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert "torch" in imported
+    assert imported - {"torch"} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.origin)
+def test_an_entry_can_be_seen_without_the_suite(entry):
+    assert entry.script, "each deviation of PyTorch has a script"
+    assert (ROOT / "deviations" / entry.script).is_file()
+    assert entry.link == "unreported" or entry.link.startswith("https://github.com/pytorch/pytorch/")
