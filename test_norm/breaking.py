@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 
 import torch
@@ -18,7 +19,7 @@ def replace(patch, name, change):
             bound.apply_defaults()
             return change(original, **bound.arguments)
 
-        return function
+        return functools.update_wrapper(function, original)
 
     patch(F, name, make)
 

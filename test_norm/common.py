@@ -85,7 +85,13 @@ class BackwardBound(NamedTuple):
 
 
 def backward_bound(
-    cell: Cell, x: np.ndarray, axes: tuple[int, ...], eps: float, scaled: np.ndarray, grad: np.ndarray, kept: float = 0.0
+    cell: Cell,
+    x: np.ndarray,
+    axes: tuple[int, ...],
+    eps: float,
+    scaled: np.ndarray,
+    grad: np.ndarray,
+    kept: float = 0.0,
 ) -> BackwardBound:
     """Bounds for the gradients of (x - mean) / sqrt(variance + eps) over ``axes`` of ``x``.
 

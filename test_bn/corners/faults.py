@@ -48,9 +48,7 @@ def gradients_are_put_in_order(patch):
     """The output's gradient is made contiguous before it is used, as it should be."""
 
     def change(original, **arguments):
-        return with_gradient(
-            original(**arguments), lambda grad: grad.contiguous(memory_format=torch.contiguous_format)
-        )
+        return with_gradient(original(**arguments), lambda grad: grad.contiguous(memory_format=torch.contiguous_format))
 
     replace_batch_norm(patch, change)
 
@@ -249,14 +247,29 @@ def wider_inputs_are_rounded(patch):
 
 
 @breaks("bn-old-checkpoint")
-def counter_of_an_old_checkpoint_is_reset(patch):
-    """Reading a checkpoint without a counter sets it to 0."""
+def every_checkpoint_may_lack_a_counter(patch):
+    """A checkpoint of any version is read without a counter."""
 
     def make(original):
         def load(self, state_dict, prefix, local_metadata, *args):
             name = prefix + "num_batches_tracked"
             if self.track_running_stats and name not in state_dict:
                 state_dict[name] = torch.tensor(0)
+            original(self, state_dict, prefix, local_metadata, *args)
+
+        return load
+
+    patch(_NormBase, "_load_from_state_dict", make)
+
+
+@breaks("bn-old-checkpoint")
+def counter_of_a_checkpoint_is_dropped(patch):
+    """The counter of an old checkpoint is dropped."""
+
+    def make(original):
+        def load(self, state_dict, prefix, local_metadata, *args):
+            if local_metadata.get("version") == 1:
+                state_dict.pop(prefix + "num_batches_tracked", None)
             original(self, state_dict, prefix, local_metadata, *args)
 
         return load

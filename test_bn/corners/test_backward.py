@@ -47,7 +47,9 @@ def assert_gradients(cell, x, grad, bn):
     expected = normalisation.batch_norm_backward(gradient, values, bn.eps, weight)
     scaled = gradient * column(weight, values)
     bound = backward_bound(cell, values, axes, bn.eps, scaled, gradient)
-    assert_within(x.grad, expected[0], bound.x + roundings(cell, 2, expected[0]), what="input's gradient", because=BECAUSE)
+    assert_within(
+        x.grad, expected[0], bound.x + roundings(cell, 2, expected[0]), what="input's gradient", because=BECAUSE
+    )
     normalised = normalisation.standardise(values, axes, bn.eps)
     _, bound_weight = summed(cell, gradient * normalised, axes, bound.products)
     assert_within(bn.weight.grad, expected[1], bound_weight, what="weight's gradient", because=BECAUSE)
@@ -111,7 +113,11 @@ def test_gradient_of_the_bias_before(cell, rng):
     grad = cell.tensor(rng.standard_normal(tuple(output.shape)))
     output.backward(grad)
     values, gradient = to_numpy(between), to_numpy(grad)
-    bound = backward_bound(cell, values, (0, 2, 3), bn.eps, gradient, gradient).x + roundings(cell, 2, to_numpy(between.grad))
-    total = 2 * bound.sum((0, 2, 3)) + gamma(50, rounding_unit(cell.dtype)) * np.abs(to_numpy(between.grad)).sum((0, 2, 3))
+    bound = backward_bound(cell, values, (0, 2, 3), bn.eps, gradient, gradient).x + roundings(
+        cell, 2, to_numpy(between.grad)
+    )
+    total = 2 * bound.sum((0, 2, 3)) + gamma(50, rounding_unit(cell.dtype)) * np.abs(to_numpy(between.grad)).sum(
+        (0, 2, 3)
+    )
     assert_within(conv.bias.grad, np.zeros(3), total, what="gradient of the convolution's bias", because=BECAUSE)
     assert float(conv.weight.grad.abs().max()) > 0

@@ -148,7 +148,11 @@ def mode_is_left_in_training(patch):
 
     def make(original):
         def train(self, mode=True):
-            return original(self, True) if any(isinstance(one, _BatchNorm) for one in self.modules()) else original(self, mode)
+            return (
+                original(self, True)
+                if any(isinstance(one, _BatchNorm) for one in self.modules())
+                else original(self, mode)
+            )
 
         return train
 

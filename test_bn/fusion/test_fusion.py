@@ -37,8 +37,6 @@ def trained(cell, rng, bn):
     return cell.place(bn).eval()
 
 
-
-
 def assert_folded(cell, rng, layer, bn, shape, fuse):
     x = cell.tensor(rng.standard_normal(shape))
     expected = to_numpy(bn(layer(x)))

@@ -61,5 +61,5 @@ def refusals_say_less(patch):
 
         return check
 
-    for name in ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d"):
-        patch(getattr(nn, name), "_check_input_dim", make)
+    for layer in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+        patch(layer, "_check_input_dim", make)

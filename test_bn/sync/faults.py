@@ -87,8 +87,8 @@ def batch_norm_takes_a_group(patch):
 
 @breaks("syncbn-input-refused")
 def channels_are_not_counted(patch):
-    """An input without channels is accepted."""
-    patch(nn.SyncBatchNorm, "_check_non_zero_input_channels", lambda original: lambda self, x: None)
+    """An input without channels passes as it is."""
+    replace_forward(patch, lambda original, self, x: x if x.dim() > 1 and x.shape[1] == 0 else original(self, x))
 
 
 def replace_conversion(patch, change):
@@ -102,7 +102,7 @@ def replace_conversion(patch, change):
     patch(nn.SyncBatchNorm, "convert_sync_batchnorm", make)
 
 
-@breaks("syncbn-convert", "syncbn-convert-bare")
+@breaks("syncbn-convert-mode")
 def converted_layers_train(patch):
     """Converted layers are in training mode."""
 

@@ -133,13 +133,15 @@ def test_refused(cell):
 
 
 def network():
-    deep = nn.ModuleDict({"plain": nn.BatchNorm2d(4, affine=False), "instance": nn.InstanceNorm1d(3, track_running_stats=True)})
+    deep = nn.ModuleDict(
+        {"plain": nn.BatchNorm2d(4, affine=False), "instance": nn.InstanceNorm1d(3, track_running_stats=True)}
+    )
     return nn.Sequential(
         nn.Linear(2, 3), nn.BatchNorm1d(3, eps=1e-3, momentum=None), deep, nn.BatchNorm3d(2, track_running_stats=False)
     )
 
 
-OPTIONS = ("num_features", "eps", "momentum", "affine", "track_running_stats", "training")
+OPTIONS = ("num_features", "eps", "momentum", "affine", "track_running_stats")
 
 
 @claim("syncbn-convert")
@@ -177,11 +179,20 @@ def test_conversion_of_a_layer(batch_norm):
     assert converted.weight is bn.weight
     assert converted.bias is bn.bias
     assert converted.running_var is bn.running_var
-    assert (converted.eps, converted.momentum, converted.training) == (0.5, 0.25, False)
+    assert (converted.eps, converted.momentum) == (0.5, 0.25)
     bn.qconfig = "a configuration of quantisation"
     assert nn.SyncBatchNorm.convert_sync_batchnorm(bn).qconfig == bn.qconfig
     other = nn.ReLU()
     assert nn.SyncBatchNorm.convert_sync_batchnorm(other) is other
+
+
+@claim("syncbn-convert-mode")
+def test_mode_of_converted_layers():
+    net = network()
+    net[1].eval()
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert [one.training for one in converted] == [True, False, True, True]
+    assert not nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3).eval()).training
 
 
 @claim("syncbn-convert-group")
@@ -198,7 +209,7 @@ def test_group_of_converted_layers():
 @pytest.mark.parametrize("training", [True, False])
 def test_converted_network(cell, rng, training):
     bn = moved(cell, rng, with_parameters(cell, nn.BatchNorm2d(3), rng)).train(training)
-    net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(bn))
+    net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(bn)).train(training)
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
     output = net(x)
     if training:
@@ -215,7 +226,10 @@ def test_two_processes(tmp_path):
     address = f"file://{tmp_path / 'rendezvous'}"
     started = [
         subprocess.Popen(
-            [sys.executable, str(script), str(rank), "2", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(script), str(rank), "2", address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
@@ -230,7 +244,7 @@ def test_two_processes(tmp_path):
 
 
 def assert_seen(seen):
-    """What SyncBatchNorm did in one of the processes, for the inputs (1, 2) and (3, 6) plus the number of the process."""
+    """What SyncBatchNorm did in one of the processes, for inputs (1, 2), (3, 6) plus its number."""
     assert "SyncBatchNorm expected input tensor to be on GPU" in seen["refusal"]
     assert "SyncBatchNorm expected input tensor to be on GPU" in seen["group refusal"]
     assert seen["running mean"] == [0.0, 0.0]

@@ -230,7 +230,9 @@ def one_value_a_group_passes(patch):
     """A single sample is normalised whatever its groups' size, as it should be."""
 
     def change(original, *, input, **rest):
-        return original(input=torch.cat([input, input]), **rest)[:1] if len(input) == 1 else original(input=input, **rest)
+        return (
+            original(input=torch.cat([input, input]), **rest)[:1] if len(input) == 1 else original(input=input, **rest)
+        )
 
     replace(patch, "group_norm", change)
 

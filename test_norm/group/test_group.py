@@ -63,9 +63,7 @@ def assert_normalised(cell, output, x, module, kept=None):
     kept = statistics_unit(cell, module) if kept is None else kept
     bound = output_bound(cell, grouped(values, groups), (2,), module.eps, weight, bias, kept)
     assert output.dtype == x.dtype
-    assert_within(
-        output, expected.reshape(values.shape), bound.reshape(values.shape), what="output", because=BECAUSE
-    )
+    assert_within(output, expected.reshape(values.shape), bound.reshape(values.shape), what="output", because=BECAUSE)
 
 
 @claim("group-formula")
@@ -134,6 +132,8 @@ def test_output_far_from_zero_in_channels_last(cell, rng):
 
 def assert_gradients(cell, x, grad, module):
     """``x`` and the module's parameters hold the formula's gradients, given the output's gradient ``grad``."""
+    if cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1):
+        pytest.skip("before PyTorch 2.1 the gradients of bfloat16 were summed in bfloat16")
     values, gradient, groups = to_numpy(x), to_numpy(grad), module.num_groups
     weight = numbers(module.weight, 1.0)
     scaled = gradient * (column(weight, values) if weight.ndim else weight)
@@ -229,7 +229,10 @@ def test_bias_off(cell, rng):
 @pytest.mark.parametrize("shape", [(2, 6, 10), (2, 4, 3, 5)])
 def test_one_group_beside_layer_norm(cell, rng, shape):
     x = cell.tensor(unlike_scale(rng, shape))
-    outputs = [cell.run(in_float32(cell, cell.place(module)))(x) for module in (nn.GroupNorm(1, shape[1]), nn.LayerNorm(shape[1:]))]
+    outputs = [
+        cell.run(in_float32(cell, cell.place(module)))(x)
+        for module in (nn.GroupNorm(1, shape[1]), nn.LayerNorm(shape[1:]))
+    ]
     values = to_numpy(x).reshape(shape[0], -1)
     bound = 2 * output_bound(cell, values, (1,), 1e-5).reshape(shape)
     assert_within(outputs[0], to_numpy(outputs[1]), bound, what="GroupNorm beside LayerNorm", because=BECAUSE)
@@ -255,7 +258,7 @@ def test_samples_and_groups(cell, rng):
     bound = 2 * output_bound(cell, grouped(values, 3), (2,), 1e-5).reshape(values.shape)
     alone = cell.run(module)(cell.tensor(values[2:3]))
     assert_within(alone, whole[2:3], bound[2:3], what="a sample alone", because=BECAUSE)
-    order = [2, 3, 4, 5, 0, 1]
+    order = [2, 3, 0, 1, 4, 5]
     exchanged = cell.run(module)(cell.tensor(values[:, order]))
     assert_within(exchanged, whole[:, order], bound[:, order], what="exchanged groups", because=BECAUSE)
 

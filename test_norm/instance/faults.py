@@ -249,7 +249,11 @@ def empty_batch_gets_a_sample(patch):
     """An empty batch has an output of one sample."""
 
     def change(original, *, input, **rest):
-        return input.new_zeros((1, *input.shape[1:]), requires_grad=True) if not len(input) else original(input=input, **rest)
+        return (
+            input.new_zeros((1, *input.shape[1:]), requires_grad=True)
+            if not len(input)
+            else original(input=input, **rest)
+        )
 
     replace(patch, "instance_norm", change)
 
@@ -265,7 +269,9 @@ def any_number_of_dimensions(patch):
 def one_element_is_accepted_from_two_samples(patch):
     """One element a channel is accepted where there are two samples."""
     patch(
-        F, "_verify_spatial_size", lambda original: lambda size: None if size[0] > 1 and len(size) > 2 else original(size)
+        F,
+        "_verify_spatial_size",
+        lambda original: lambda size: None if size[0] > 1 and len(size) > 2 else original(size),
     )
 
 

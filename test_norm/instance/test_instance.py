@@ -47,7 +47,9 @@ CASES = {
     "3d": (nn.InstanceNorm3d, (2, 3, 2, 1, 3)),
 }
 every_case = pytest.mark.parametrize(("layer", "shape"), CASES.values(), ids=CASES)
-EVERY_CLASS = pytest.mark.parametrize(("layer", "spatial"), [(nn.InstanceNorm1d, 1), (nn.InstanceNorm2d, 2), (nn.InstanceNorm3d, 3)])
+EVERY_CLASS = pytest.mark.parametrize(
+    ("layer", "spatial"), [(nn.InstanceNorm1d, 1), (nn.InstanceNorm2d, 2), (nn.InstanceNorm3d, 3)]
+)
 
 
 def made(cell, rng, layer, channels, **options):
@@ -198,7 +200,11 @@ def test_defaults(layer, spatial):
     assert (plain.num_features, plain.affine, plain.track_running_stats) == (3, False, False)
     assert [plain.weight, plain.bias, plain.running_mean, plain.running_var] == [None] * 4
     affine = layer(3, 0.01, 0.2, True)
-    assert (affine.eps, affine.momentum, [name for name, _ in affine.named_parameters()]) == (0.01, 0.2, ["weight", "bias"])
+    assert (affine.eps, affine.momentum, [name for name, _ in affine.named_parameters()]) == (
+        0.01,
+        0.2,
+        ["weight", "bias"],
+    )
     assert_same(affine.weight.detach(), torch.ones(3), what="weight")
     assert_same(affine.bias.detach(), torch.zeros(3), what="bias")
     tracking = layer(3, track_running_stats=True, dtype=torch.float64)
@@ -409,7 +415,9 @@ def test_checkpoint_from_before_versions(strict, names):
     old = {name: torch.full((3,), 7.0) for name in names}
     module = nn.InstanceNorm1d(3)
     listed = " and ".join(f'"{name}"' for name in names)
-    with pytest.raises(RuntimeError, match=rf"Unexpected running stats buffer\(s\) {listed} for InstanceNorm1d") as info:
+    with pytest.raises(
+        RuntimeError, match=rf"Unexpected running stats buffer\(s\) {listed} for InstanceNorm1d"
+    ) as info:
         module.load_state_dict(dict(old), strict=strict)
     assert "Unexpected key" not in str(info.value)
     assert module.running_mean is None

@@ -333,7 +333,9 @@ def test_one_element(cell, rng, value, parameters):
 def test_other_shape(cell, shape, size):
     module = cell.place(nn.LayerNorm(shape))
     text = ", ".join(map(str, shape))
-    with pytest.raises(RuntimeError, match=rf"Given normalized_shape=\[{text}\], expected input with shape \[\*, {text}\]"):
+    with pytest.raises(
+        RuntimeError, match=rf"Given normalized_shape=\[{text}\], expected input with shape \[\*, {text}\]"
+    ):
         module(cell.tensor(np.ones(size)))
 
 

@@ -31,9 +31,7 @@ def mean_is_subtracted(patch):
 @breaks("rmsnorm-formula")
 def eps_outside_the_root(patch):
     """eps is doubled."""
-    replace_rms(
-        patch, lambda original, *, eps, **rest: original(eps=None if eps is None else 2 * eps, **rest)
-    )
+    replace_rms(patch, lambda original, *, eps, **rest: original(eps=None if eps is None else 2 * eps, **rest))
 
 
 @breaks("rmsnorm-default-eps")

@@ -18,7 +18,9 @@ POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, float("inf")]
 
 def steps_of(cell, count):
     """n terms, a power and its root are rounded, with at most 8 ulps for each power."""
-    return gamma(4 * count + 40, accumulation_unit(cell)) + (gamma(2, rounding_unit(cell.dtype)) if cell.dtype in HALF else 0)
+    return gamma(4 * count + 40, accumulation_unit(cell)) + (
+        gamma(2, rounding_unit(cell.dtype)) if cell.dtype in HALF else 0
+    )
 
 
 def assert_normalised(cell, output, x, p, axes, eps):

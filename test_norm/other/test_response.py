@@ -4,13 +4,12 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from test_norm.common import HALF, LAYOUTS
 from torchclaims import claim
 from torchclaims.reference.normalisation import response_norm, response_norm_backward, windows_of_channels
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
 
 SHAPES = [(2, 5, 4), (2, 7, 3, 2), (1, 6, 2, 3, 2), (2, 5, 2, 1, 2, 2), (3, 1, 4), (1, 17, 3)]
@@ -188,8 +187,9 @@ def test_cross_map_arguments(cell, rng):
     module = nn.CrossMapLRN2d(3)
     assert repr(module) == "CrossMapLRN2d(3, alpha=0.0001, beta=0.75, k=1)"
     for dimensions in (3, 5):
-        with pytest.raises(ValueError, match=f"CrossMapLRN2d: Expected input to be 4D, got {dimensions}D instead"):
+        with pytest.raises((ValueError, AssertionError)) as info:
             module(cell.tensor(np.ones((2,) * dimensions)))
+        if RELEASE.release >= (2, 13):  # older ones assert without a word
+            assert f"CrossMapLRN2d: Expected input to be 4D, got {dimensions}D instead" in str(info.value)
     x = cell.tensor(100 * rng.standard_normal((2, 2, 3, 2)))
     assert_divided(cell, module(x), x, crossed(2, 3), 3, 1e-4, 0.75, 1.0)
-    assert torch.equal(x, x.clone())
