@@ -11,7 +11,7 @@ from test_bn.layouts import channels_of_unlike_scale, place
 from test_bn.test_forward import assert_normalised, with_parameters
 from test_norm.common import BECAUSE, column
 from torchclaims import claim
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import (
     accumulation_unit,
     assert_same,
@@ -243,7 +243,8 @@ def test_checkpoint_into_a_layer_without_memory():
     if "assign" not in nn.Module.load_state_dict.__code__.co_varnames:
         pytest.skip("load_state_dict(assign=True) came with PyTorch 2.1")
     assert bn.load_state_dict(checkpoint("", 1, counted=False), assign=True) == ([], [])
-    assert str(bn.num_batches_tracked.device) in ("cpu", "meta")
+    if RELEASE.release >= (2, 13):  # older ones left it without memory
+        assert bn.num_batches_tracked.item() == 0
     assert bn.running_mean.tolist() == [7.0, 7.0]
 
 

@@ -63,3 +63,17 @@ def refusals_say_less(patch):
 
     for layer in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
         patch(layer, "_check_input_dim", make)
+
+
+@breaks("lazy-norm-bias-off")
+def bias_flag_ignored(patch):
+    """bias=False is ignored."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            kwargs.pop("bias", None)
+            original(self, *args, **kwargs)
+
+        return init
+
+    patch(_LazyNormBase, "__init__", make)

@@ -68,6 +68,19 @@ def test_arguments(lazy):
     assert [one.dtype for one in wide.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
 
 
+@claim("lazy-norm-bias-off")
+@every_lazy
+def test_bias_off(lazy):
+    becomes, shape = (BATCH | INSTANCE)[lazy]
+    module = lazy(affine=True, bias=False)
+    assert [name for name, _ in module.named_parameters()] == ["weight"]
+    module(torch.ones(shape))
+    assert type(module) is becomes
+    assert [name for name, _ in module.named_parameters()] == ["weight"]
+    assert module.weight.tolist() == [1.0] * 3
+    assert module.bias is None
+
+
 @claim("lazy-norm-first-output")
 @every_batch
 def test_first_output(cell, rng, lazy):

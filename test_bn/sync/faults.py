@@ -150,3 +150,17 @@ def training_goes_on_alone(patch):
             return x
 
     replace_forward(patch, change)
+
+
+@breaks("syncbn-bias-off")
+def bias_flag_ignored(patch):
+    """bias=False is ignored."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            kwargs.pop("bias", None)
+            original(self, *args, **kwargs)
+
+        return init
+
+    patch(nn.SyncBatchNorm, "__init__", make)

@@ -1,5 +1,6 @@
 """SyncBatchNorm without a process group, converted from BatchNorm, and in two processes."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -100,6 +101,22 @@ def test_arguments():
     assert other.process_group is group
     assert list(other.state_dict()) == []
     assert nn.SyncBatchNorm(3, dtype=torch.float64).weight.dtype == torch.float64
+
+
+@claim("syncbn-bias-off")
+def test_bias_off(cell, rng):
+    assert "bias" in inspect.signature(nn.SyncBatchNorm).parameters
+    bn = nn.BatchNorm1d(3, bias=False)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(bn)
+    for module in (nn.SyncBatchNorm(3, bias=False), converted):
+        assert [name for name, _ in module.named_parameters()] == ["weight"]
+        assert module.bias is None
+        assert "bias=False" in repr(module)
+    assert converted.weight is bn.weight
+    assert list(nn.SyncBatchNorm(3, affine=False, bias=True).parameters()) == []
+    x = cell.tensor([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
+    output = place(cell, converted)(x)
+    assert_within(output, [[-1.0] * 3, [1.0] * 3], 1e-5, what="output", because="eps is 1e-5 beside a variance of 1")
 
 
 @claim("syncbn-initial-weight")

@@ -58,7 +58,7 @@ def variance_as_a_difference_of_squares(patch):
     replace(patch, "instance_norm", change)
 
 
-@breaks("instance-backward", "instance-backward-one-sample")
+@breaks("instance-backward")
 def weight_gradient_of_the_first_sample(patch):
     """The weight's gradient is doubled."""
 
@@ -325,5 +325,34 @@ def empty_batches_pass(patch):
 
     def change(original, *, input, **rest):
         return original(input=input, **rest) if len(input) else input * 1
+
+    replace(patch, "instance_norm", change)
+
+
+@breaks("instance-channels-without-affine")
+def other_channels_pass_in_silence(patch):
+    """Another number of channels is not warned of."""
+
+    def make(original):
+        def forward(self, x):
+            kept = self.num_features
+            if not self.affine:
+                self.num_features = x.shape[x.dim() - self._get_no_batch_dim()]
+            try:
+                return original(self, x)
+            finally:
+                self.num_features = kept
+
+        return forward
+
+    patch(_InstanceNorm, "forward", make)
+
+
+@breaks("instance-momentum-none")
+def momentum_none_is_a_tenth(patch):
+    """momentum=None means the default."""
+
+    def change(original, *, momentum, **rest):
+        return original(momentum=momentum or 0.1, **rest)
 
     replace(patch, "instance_norm", change)
