@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from test_norm.common import HALF, LAYOUTS
 from torchclaims import claim
 from torchclaims.reference.normalisation import p_norm
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
 
 POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, float("inf")]
@@ -36,6 +36,8 @@ def assert_normalised(cell, output, x, p, axes, eps):
 @pytest.mark.parametrize("p", POWERS)
 @pytest.mark.parametrize("dim", [0, 1, -1, (0, 2), (1, 2)], ids=str)
 def test_output(cell, rng, p, dim):
+    if cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1):
+        pytest.skip("before PyTorch 2.1 norms over several dimensions of bfloat16 were rounded on the way")
     x = cell.tensor(rng.standard_normal((3, 4, 5)))
     axes = tuple(axis % 3 for axis in (dim if isinstance(dim, tuple) else (dim,)))
     output = cell.run(F.normalize)(x, p=p, dim=dim, eps=0.25)
