@@ -1,4 +1,4 @@
-"""Batch normalisation forward and backward, and its running statistics."""
+"""Batch, layer, group, instance, root mean square and local response normalisation, forward and backward."""
 
 from __future__ import annotations
 
@@ -82,3 +82,66 @@ def _column(values: Array, x: Array) -> Array:
 
 def _other_axes(x: Array) -> tuple[int, ...]:
     return tuple(axis for axis in range(x.ndim) if axis != 1)
+
+
+def standardise(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """(x - mean) / sqrt(variance + eps) with mean and biased variance over ``axes``."""
+    centred = x - x.mean(axes, keepdims=True)
+    return np.asarray(centred / np.sqrt((centred**2).mean(axes, keepdims=True) + eps))
+
+
+def standardise_backward(grad: Array, x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """Gradient with respect to ``x`` of :func:`standardise`, through mean and variance."""
+    centred = x - x.mean(axes, keepdims=True)
+    inverse = 1 / np.sqrt((centred**2).mean(axes, keepdims=True) + eps)
+    normalised = centred * inverse
+    along = (grad * normalised).mean(axes, keepdims=True)
+    return np.asarray(inverse * (grad - grad.mean(axes, keepdims=True) - normalised * along))
+
+
+def rms_norm(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """x / sqrt(eps + mean of x**2 over ``axes``) (Zhang and Sennrich 2019)."""
+    return np.asarray(x / np.sqrt(eps + (x**2).mean(axes, keepdims=True)))
+
+
+def rms_norm_backward(grad: Array, x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """Gradient with respect to ``x`` of :func:`rms_norm`."""
+    inverse = 1 / np.sqrt(eps + (x**2).mean(axes, keepdims=True))
+    return np.asarray(inverse * grad - inverse**3 * x * (grad * x).mean(axes, keepdims=True))
+
+
+def windows_of_channels(channels: int, below: int, above: int) -> Array:
+    """A matrix whose row c is 1 at the channels from c - ``below`` to c + ``above``, as far as these exist."""
+    distance = np.arange(channels)[None, :] - np.arange(channels)[:, None]
+    return np.asarray((distance >= -below) & (distance <= above), dtype=np.float64)
+
+
+def response_norm(x: Array, window: Array, size: int, alpha: float, beta: float, k: float) -> Array:
+    """x_c / (k + alpha / size * sum over the window of channel c of x**2)**beta, for x (N, C, *).
+
+    Krizhevsky et al. 2012, section 3.3, with alpha divided by the window's size.
+    """
+    return np.asarray(x * _response_scale(x, window, size, alpha, k) ** -beta)
+
+
+def response_norm_backward(
+    grad: Array, x: Array, window: Array, size: int, alpha: float, beta: float, k: float
+) -> Array:
+    """Gradient with respect to ``x`` of :func:`response_norm`."""
+    scale = _response_scale(x, window, size, alpha, k)
+    through_scale = np.einsum("cd,nc...->nd...", window, grad * x * scale ** (-beta - 1))
+    return np.asarray(grad * scale**-beta - 2 * alpha * beta / size * x * through_scale)
+
+
+def _response_scale(x: Array, window: Array, size: int, alpha: float, k: float) -> Array:
+    return np.asarray(k + alpha / size * np.einsum("cd,nd...->nc...", window, x**2))
+
+
+def p_norm(x: Array, p: float, axes: tuple[int, ...]) -> Array:
+    """The p-norm of ``x`` over ``axes``, which are kept; p = 0 counts what is not 0, p = inf takes the largest."""
+    size = np.abs(x)
+    if p == np.inf:
+        return np.asarray(size.max(axes, keepdims=True))
+    if p == 0:
+        return np.asarray((size != 0).sum(axes, keepdims=True), dtype=np.float64)
+    return np.asarray((size**p).sum(axes, keepdims=True) ** (1 / p))
