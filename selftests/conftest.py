@@ -16,7 +16,10 @@ torch.compile(torch.relu, backend="eager")
 
 INI = """
 [tool.pytest.ini_options]
-addopts = "--import-mode=importlib --strict-markers --tb=short -p torchclaims.plugin -p no:randomly"
+addopts = [
+    "--import-mode=importlib", "--strict-markers", "--tb=short",
+    "-p", "torchclaims.plugin", "-p", "no:randomly", "-p", "no:hypothesispytest",
+]
 xfail_strict = true
 """
 

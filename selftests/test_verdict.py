@@ -35,8 +35,26 @@ STATES = {
     "holds": ("assert True", 0),
     "broken": ("assert False", 1),
     "not exercised": ("pytest.skip('no time')", 1),
-    "deviates": ("pytest.xfail('known')", 0),
 }
+
+
+def test_an_expected_failure_that_no_file_states_is_broken(run, toy_suite):
+    write_test(toy_suite, "pytest.xfail('known')")
+    result = run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["broken: toy-relu-clips: *", "1 claims: 0 hold, 0 deviate, 1 broken*"])
+
+
+def test_fewer_cells_than_the_claim_states(run, toy_suite):
+    (toy_suite / "test_toy" / "claims.toml").write_text(CLAIM + "cells = 3\n")
+    result = run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["not exercised: toy-relu-clips: *", "    1 of at least 3 cells did not run"])
+    assert run("--dtype", "float32").ret == 0, "who asks for one dtype gets its cells only"
+
+
+def test_a_row_for_each_claim(run):
+    run("-v").stdout.fnmatch_lines(["*claims *holds *cells", "toy-relu-clips * 1 * 1 * 2"])
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

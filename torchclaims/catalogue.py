@@ -1,7 +1,8 @@
 """The catalogue: every claim of every room, read from ``claims.toml`` and checked against the room's code.
 
 A *room* is a folder that holds ``claims.toml``. Its ``test_*.py`` name claims with ``@claim("id")``, its ``faults*.py``
-with ``@breaks("id")``; both are read from the syntax tree, so checking the catalogue runs no code and needs no torch.
+with ``@breaks("id")``, its ``search*.py``, which look further, with ``@claim("id")`` again. All are read from the syntax
+tree, so checking the catalogue runs no code and needs no torch.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Claim:
     ``sources`` name documented objects and pages of the notes, ``articles`` passages of tutorials (``"001-26"``: the
     26th passage of article 001, see ``articles.toml``). ``verdict`` says what became of an article's sentence; unless
     it holds, ``truth`` is what the tests assert instead. ``dtypes``, ``modes`` and ``memory_formats`` say for
-    which cells the claim is made.
+    which cells the claim is made, ``cells`` how many tests decide it at least in a run that leaves the dtypes to it.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Claim:
     dtypes: tuple[str, ...] = FULL_PRECISION
     modes: tuple[str, ...] = ("eager",)
     memory_formats: tuple[str, ...] = ("contiguous",)
+    cells: int = 1
 
     @property
     def family(self) -> str:
@@ -98,13 +100,18 @@ class Article:
 
 @dataclass
 class Catalogue:
-    """All claims below ``root``, with the tests and faults that name them."""
+    """All claims below ``root``, with the tests and faults that name them.
+
+    ``documented`` pins, for each documented object that claims have as their source, terms that its docstring holds.
+    """
 
     root: Path
     claims: dict[str, Claim] = field(default_factory=dict)
     tests: list[Mention] = field(default_factory=list)
     faults: list[Mention] = field(default_factory=list)
+    searches: list[Mention] = field(default_factory=list)
     articles: dict[str, Article] = field(default_factory=dict)
+    documented: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def claims_of(self, nodeid: str) -> tuple[str, ...]:
         """The claims of a pytest node id such as ``test_bn/test_running.py::test_mean[cpu-float32]``."""
@@ -113,7 +120,9 @@ class Catalogue:
     @property
     def _claims_by_test(self) -> dict[str, tuple[str, ...]]:
         if not hasattr(self, "_index"):
-            self._index = {f"{test.path.as_posix()}::{test.function}": test.claims for test in self.tests}
+            self._index = {
+                f"{one.path.as_posix()}::{one.function}": one.claims for one in [*self.tests, *self.searches]
+            }
         return self._index
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
@@ -126,7 +135,7 @@ class Catalogue:
         for pattern in patterns:
             matches = [name for name in self.claims if fnmatchcase(name, pattern)]
             if not matches:
-                raise CatalogueError(f"--claims: no claim matches {pattern!r}{_suggest(pattern, self.claims)}")
+                raise CatalogueError(f"--claims: no claim matches {pattern!r}{suggest(pattern, self.claims)}")
             chosen.update(dict.fromkeys(matches))
         return list(chosen)
 
@@ -139,6 +148,11 @@ class Catalogue:
         return decided
 
 
+def home() -> Path:
+    """The folder of the suite that this package belongs to: a checkout, installed with ``pip install -e``."""
+    return Path(__file__).resolve().parent.parent
+
+
 def load(root: Path) -> Catalogue:
     """Reads and checks every room below ``root``.
 
@@ -149,6 +163,8 @@ def load(root: Path) -> Catalogue:
     catalogue = Catalogue(root)
     if (root / "articles.toml").exists():
         catalogue.articles = dict(_articles(root / "articles.toml"))
+    if (root / "documentation.toml").exists():
+        catalogue.documented = dict(_documented(root / "documentation.toml"))
     for path in _room_files(root):
         for one in _claims(path, root):
             if one.id in catalogue.claims:
@@ -158,6 +174,8 @@ def load(root: Path) -> Catalogue:
             catalogue.claims[one.id] = one
         for source in sorted(path.parent.glob("test_*.py")):
             catalogue.tests += _mentions(source, root, "claim")
+        for source in sorted(path.parent.glob("search*.py")):
+            catalogue.searches += _mentions(source, root, "claim")
         for source in sorted(path.parent.glob("faults*.py")):
             catalogue.faults += _mentions(source, root, "breaks")
     _check_coverage(catalogue)
@@ -172,7 +190,12 @@ def _place(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The document in ``path``.
+
+    Raises:
+        CatalogueError: it cannot be read, or is no TOML.
+    """
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return document
@@ -182,8 +205,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _claims(path: Path, root: Path) -> Iterator[Claim]:
     required = {"statement", "oracle", "since"}
-    optional = {"sources", "articles", "verdict", "truth", *APPLICABILITY}
-    for name, entry in _read(path).items():
+    optional = {"sources", "articles", "verdict", "truth", "cells", *APPLICABILITY}
+    for name, entry in read_toml(path).items():
         where = f"{_place(path, root)}: claim {name!r}"
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name):
             raise CatalogueError(f"{where}: an id is kebab case, family first, as in 'bn-momentum-one'")
@@ -191,7 +214,7 @@ def _claims(path: Path, root: Path) -> Iterator[Claim]:
             raise CatalogueError(f"{where}: write it as a table, [{name}]")
         for key in entry:
             if key not in required | optional:
-                raise CatalogueError(f"{where}: unknown key {key!r}{_suggest(key, required | optional)}")
+                raise CatalogueError(f"{where}: unknown key {key!r}{suggest(key, required | optional)}")
         for key in sorted(required - entry.keys()):
             raise CatalogueError(f"{where}: key {key!r} is missing")
         yield Claim(
@@ -204,6 +227,7 @@ def _claims(path: Path, root: Path) -> Iterator[Claim]:
             articles=_strings(entry, "articles", where),
             truth=_text(entry, "truth", where) if "truth" in entry else None,
             verdict=_verdict(entry, where),
+            cells=_count(entry, where),
             **{key.replace("-", "_"): _subset(entry, key, where) for key in APPLICABILITY},
         )
 
@@ -213,6 +237,13 @@ def _text(entry: dict[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise CatalogueError(f"{where}: {key!r} must be a sentence")
     return " ".join(value.split())
+
+
+def _count(entry: dict[str, Any], where: str) -> int:
+    value = entry.get("cells", 1)
+    if type(value) is not int or value < 1:
+        raise CatalogueError(f"{where}: 'cells' must be the least number of tests that decide it; it is {value!r}")
+    return value
 
 
 def _strings(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
@@ -264,13 +295,22 @@ def _subset(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def _articles(path: Path) -> Iterator[tuple[str, Article]]:
-    for name, entry in _read(path).items():
+    for name, entry in read_toml(path).items():
         try:
             undecided = {int(number): str(reason) for number, reason in entry.get("undecided", {}).items()}
             article = Article(name, entry["title"], entry.get("url"), int(entry["passages"]), undecided)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CatalogueError(f"{path.name}: article {name!r}: title and passages are needed ({error})") from None
         yield name, article
+
+
+def _documented(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    document = read_toml(path)
+    for name in document:
+        terms = _strings(document, name, path.name)
+        if not terms:
+            raise CatalogueError(f"{path.name}: {name}: pin two or three terms of its docstring")
+        yield name, terms
 
 
 def _check_passages(one: Claim, catalogue: Catalogue, path: Path) -> None:
@@ -303,12 +343,12 @@ def _mentions(path: Path, root: Path, decorator: str) -> Iterator[Mention]:
 
 
 def _check_coverage(catalogue: Catalogue) -> None:
-    for mention in [*catalogue.tests, *catalogue.faults]:
+    for mention in [*catalogue.tests, *catalogue.searches, *catalogue.faults]:
         for name in mention.claims:
             if name not in catalogue.claims:
                 raise CatalogueError(
                     f"{mention.path.as_posix()}:{mention.line}: {mention.function} names the unknown claim {name!r}"
-                    f"{_suggest(name, catalogue.claims)}"
+                    f"{suggest(name, catalogue.claims)}"
                 )
     for mentions, what in (
         (catalogue.tests, "no test decides it: mark one with @claim"),
@@ -320,6 +360,7 @@ def _check_coverage(catalogue: Catalogue) -> None:
                 raise CatalogueError(f"{one.room.as_posix()}/claims.toml: claim {one.id!r}: {what}")
 
 
-def _suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown ``word``: what may have been meant."""
     close = difflib.get_close_matches(word.strip("*?"), list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else "; `pytest --list-claims` prints what there is"

@@ -11,11 +11,14 @@ import random
 import zlib
 from collections.abc import Generator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from torchclaims import catalogue as catalogues
+from torchclaims import deviations
+from torchclaims.deviations import Deviation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 
 CATALOGUE = pytest.StashKey[catalogues.Catalogue]()
 CHOSEN = pytest.StashKey[frozenset[str]]()
+DEVIATIONS = pytest.StashKey[list[Deviation]]()
+DEVIATION = pytest.StashKey[Deviation | None]()  # of an item: the entry that says how it fails
 TARGETS = pytest.StashKey[Any]()  # of torchclaims.targets.Targets, which imports torch
 SNAPSHOT = pytest.StashKey[Any]()
 
 # Options that a line which reproduces one test must repeat.
 _TARGET_OPTIONS = ("device", "dtype", "mode", "memory_format", "device_spec")
+_REPEATED_OPTIONS = (*_TARGET_OPTIONS, "deviations")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,8 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for"
     )
+    group.addoption("--deviations", metavar="FILE", help="expected deviations of a backend, beside deviations.toml")
     group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
     group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
+    group.addoption(
+        "--search", type=int, metavar="N", help="let Hypothesis look for counter-examples to formulas, N cases each"
+    )
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
 
 
@@ -71,15 +81,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help:
         return
     config.stash[CATALOGUE], config.stash[CHOSEN] = _load_catalogue(config)
+    config.stash[DEVIATIONS] = _load_deviations(config)
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(2**31)
     elif not 0 <= config.option.seed < 2**32:
         raise pytest.UsageError(f"--seed: {config.option.seed} is not between 0 and 4294967295")
+    if config.option.search is not None:
+        _arrange_search(config)
     _arrange_benchmarks(config)
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
 
-        config.pluginmanager.register(Reporter(config, config.stash[CATALOGUE]), "torchclaims-reporter")
+        reporter = Reporter(config, config.stash[CATALOGUE], config.stash[DEVIATIONS])
+        config.pluginmanager.register(reporter, "torchclaims-reporter")
 
 
 def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozenset[str]]:
@@ -90,6 +104,44 @@ def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozen
     except catalogues.CatalogueError as error:
         raise pytest.UsageError(str(error)) from None
     return catalogue, frozenset(chosen)
+
+
+def _load_deviations(config: pytest.Config) -> list[Deviation]:
+    paths = [path for path in (config.rootpath / "deviations.toml",) if path.exists()]
+    if config.option.deviations is not None:
+        paths.append(config.invocation_params.dir / config.option.deviations)
+    try:
+        return [one for path in paths for one in deviations.load(path, config.stash[CATALOGUE])]
+    except catalogues.CatalogueError as error:
+        raise pytest.UsageError(f"--deviations: {error}" if len(paths) > 1 else str(error)) from None
+
+
+def _arrange_search(config: pytest.Config) -> None:
+    if config.option.search < 1:
+        raise pytest.UsageError(f"--search: {config.option.search} cases are none; ask for at least 1")
+    if config.option.prove:
+        raise pytest.UsageError("--search and --prove are two jobs: ask for one")
+    try:
+        from hypothesis import HealthCheck, Verbosity, settings
+    except ImportError:
+        raise pytest.UsageError("--search needs Hypothesis: python -m pip install -e '.[search]'") from None
+    # Cases come from the seed, never from what an earlier run stored; how long one takes is no finding.
+    settings.register_profile(
+        "torchclaims",
+        max_examples=config.option.search,
+        database=None,
+        deadline=None,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("torchclaims")
+    config.addinivalue_line("python_files", "search*.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A search is a job of its own, which runs the files ``search*.py`` and no other."""
+    is_test = collection_path.suffix == ".py" and not collection_path.name.startswith("search")
+    return True if is_test and config.option.search is not None else None
 
 
 def _arrange_benchmarks(config: pytest.Config) -> None:
@@ -150,6 +202,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells = [
         pytest.param(cell, id=str(cell), marks=[pytest.mark.skip(f"does not apply: {reason}")] if reason else [])
         for cell, reason in config.stash[TARGETS].cells(claims)
+        if config.option.search is None or cell.mode == "eager"
     ]
     metafunc.parametrize("cell", cells)
 
@@ -167,13 +220,20 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             (dropped if config.stash[CHOSEN].isdisjoint(_claims_of(item)) else kept).append(item)
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+    concerned = [one for one in config.stash[DEVIATIONS] if one.concerns(RELEASE)]
     for item in items:
+        _expect_deviation(item, concerned)
         for name in _claims_of(item):
             since = catalogue.claims[name].since
             if since > RELEASE:
                 item.add_marker(
                     pytest.mark.skip(f"does not apply: {name} is said since PyTorch {since}; this is {RELEASE}")
                 )
+    if config.option.search is not None:
+        import hypothesis
+
+        for function in {item.function for item in items if isinstance(item, pytest.Function)}:
+            hypothesis.seed(config.option.seed)(function)
     if config.option.prove:
         from torchclaims.proof import proofs
 
@@ -181,6 +241,16 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             items[:] = proofs(session, catalogue, config.stash[CHOSEN], items)
         except catalogues.CatalogueError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+def _expect_deviation(item: pytest.Item, concerned: list[Deviation]) -> None:
+    try:
+        entry = deviations.expected(concerned, _claims_of(item), item.name, _cell_of(item))
+    except catalogues.CatalogueError as error:
+        raise pytest.UsageError(str(error)) from None
+    item.stash[DEVIATION] = entry
+    if entry is not None:
+        item.add_marker(entry.mark())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -246,6 +316,7 @@ def pytest_runtest_makereport(
             claims,
             str(_cell_of(item) or "host"),
             call.excinfo,
+            item.stash.get(DEVIATION, None),
             tolerance_used=max(tolerance.SHARES_USED, default=None),
             false_alarm_rate=sum(chance.RATES_STATED),
             reproduce=_reproduce(item),
@@ -271,9 +342,10 @@ def _seed_of(item: pytest.Item) -> int:
 def _reproduce(item: pytest.Item) -> str:
     options = [
         f" --{name.replace('_', '-')} {value}"
-        for name in _TARGET_OPTIONS
+        for name in _REPEATED_OPTIONS
         if (value := getattr(item.config.option, name)) is not None
     ]
+    options += [f" --search {item.config.option.search}"] if item.config.option.search is not None else []
     return f"pytest '{item.nodeid}' --seed {item.config.option.seed}" + "".join(options)
 
 

@@ -16,6 +16,7 @@ import torch.utils.dlpack
 from packaging.version import Version
 
 from torchclaims.catalogue import DTYPES, FULL_PRECISION, MEMORY_FORMATS, MODES, Claim
+from torchclaims.deviations import Deviation
 from torchclaims.faults import FaultError, import_by_path
 
 Compilable = TypeVar("Compilable", bound=Callable[..., Any])
@@ -157,6 +158,13 @@ class Targets:
             for mode in self.modes
             for memory_format in self.memory_formats
         ]
+
+    def could_meet(self, deviation: Deviation, claim: Claim) -> bool:
+        """Whether a test of ``claim`` could match the entry, here and with these targets."""
+        if not deviation.concerns(RELEASE):
+            return False
+        cells = [cell for cell, reason in self.cells([claim]) if reason is None]
+        return any(deviation.matches_cell(cell) for cell in [*cells, None])
 
     def _inapplicable(
         self, claims: list[Claim], device: Device, dtype: str, mode: str, memory_format: str

@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from torchclaims.catalogue import Claim
+from torchclaims.deviations import Deviation
 
-PASSED, FAILED, DEVIATES, INAPPLICABLE, SKIPPED = "passed", "failed", "deviates", "does not apply", "skipped"
+PASSED, FAILED, DEVIATES, INAPPLICABLE, SKIPPED = OUTCOMES = (
+    "passed",
+    "failed",
+    "deviates",
+    "does not apply",
+    "skipped",
+)
 
 
 def annotate(
@@ -17,6 +24,7 @@ def annotate(
     claims: Sequence[Claim],
     cell: str,
     raised: pytest.ExceptionInfo[BaseException] | None,
+    deviation: Deviation | None,
     *,
     tolerance_used: float | None,
     false_alarm_rate: float,
@@ -30,9 +38,16 @@ def annotate(
     outcome = _outcome(report)
     if outcome is None:
         return
+    if outcome == DEVIATES and deviation is None:
+        outcome = FAILED  # an expected failure that no deviations file states
+    if deviation and outcome == FAILED:
+        _explain(report, deviation, raised is None)
     record = _record(report, [one.id for one in claims], cell, outcome) | {
-        # A failure by assertion is the test's own finding; anything else may be a crash of the test itself.
-        "asserted": raised is not None and isinstance(raised.value, (AssertionError, pytest.fail.Exception)),
+        # A failure by assertion, or an expected one that did not come, is the test's own finding; anything else may be
+        # a crash of the test itself.
+        "asserted": raised is None or isinstance(raised.value, (AssertionError, pytest.fail.Exception)),
+        "raised": None if raised is None else _name(raised.type),
+        "deviation": deviation.origin if deviation else None,
         "tolerance_used": tolerance_used,
         "false_alarm_rate": false_alarm_rate,
         "reproduce": reproduce,
@@ -42,6 +57,21 @@ def annotate(
         lines = [f"{one.id}: {one.asserted} ({', '.join((*one.sources, *one.articles))})" for one in claims]
         lines += [f"cell {cell}, seed {seed}, in {report.when}", reproduce]
         report.sections.append(("claim", "\n".join(lines)))
+
+
+def _explain(report: pytest.TestReport, deviation: Deviation, passed: bool) -> None:
+    if passed:
+        report.longrepr = (
+            f"the expected deviation did not happen: {deviation.reason}\n"
+            f"delete {deviation.origin}, or narrow its cells or releases"
+        )
+    else:
+        text = f"{deviation.origin}: {deviation.raises} matching {deviation.message!r}"
+        report.sections.append(("expected deviation, not this one", text))
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def of_a_crash(report: pytest.TestReport, claims: Sequence[str], seed: int) -> dict[str, Any]:
@@ -58,6 +88,8 @@ def _record(report: pytest.TestReport, claims: list[str], cell: str, outcome: st
         "outcome": outcome,
         "seconds": report.duration,
         "asserted": False,
+        "raised": None,
+        "deviation": None,
         "tolerance_used": None,
         "false_alarm_rate": 0.0,
         "reason": _reason(report),

@@ -8,13 +8,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.deviations import Deviation
 from torchclaims.report import record
 from torchclaims.report.verdict import (
     BROKEN,
@@ -71,8 +72,9 @@ def _listing(catalogue: Catalogue, chosen: frozenset[str]) -> Iterator[str]:
 class Reporter:
     """Collects the records of all processes, says the verdict and sets the exit code."""
 
-    def __init__(self, config: pytest.Config, catalogue: Catalogue) -> None:
+    def __init__(self, config: pytest.Config, catalogue: Catalogue, deviations: list[Deviation]) -> None:
         self.config = config
+        self.deviations = deviations
         self.verdict = Verdict(catalogue)
         self.started = time.time()
         self.interrupted = False
@@ -97,7 +99,10 @@ class Reporter:
         from torchclaims.plugin import TARGETS
         from torchclaims.report.environment import describe
 
-        self.environment = describe(self.config.stash[TARGETS])
+        targets = self.config.stash[TARGETS]
+        self.environment = describe(targets)
+        claims = self.verdict.catalogue.claims
+        self.verdict.deviations = [one for one in self.deviations if targets.could_meet(one, claims[one.claim])]
 
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
         """torch, devices, threads and seed."""
@@ -116,11 +121,23 @@ class Reporter:
         self._select(ids)
 
     def _select(self, nodeids: Iterable[str]) -> None:
+        nodeids = list(nodeids)
+        self.verdict.whole = self._whole({nodeid.partition("[")[0] for nodeid in nodeids})
         for nodeid in nodeids:
             if self.config.option.prove:
                 self.verdict.selected.add(nodeid.rpartition("[")[2].rstrip("]"))
             else:
                 self.verdict.selected.update(self.verdict.catalogue.claims_of(nodeid))
+
+    def _whole(self, functions: set[str]) -> set[str]:
+        """The claims all of whose tests were collected, in all the dtypes that they are made for."""
+        options = self.config.option
+        parts_of_tests = any("[" in argument for argument in self.config.args)
+        if options.prove or options.keyword or options.markexpr or options.deselect or options.dtype or parts_of_tests:
+            return set()
+        tests = {f"{test.path.as_posix()}::{test.function}": test for test in self.verdict.catalogue.tests}
+        lacking = {name for key, test in tests.items() if key not in functions for name in test.claims}
+        return set(self.verdict.catalogue.claims) - lacking
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Takes what the processes that ran the tests recorded."""
@@ -179,15 +196,23 @@ class Reporter:
             claims = self.verdict.in_state(state)
             for one in claims[:LISTED]:
                 terminal.write_line(f"{state}: {one.id}: {one.asserted}", red=True)
+                if missing := self.verdict.missing_cells(one.id):
+                    terminal.write_line(f"    {missing} of at least {one.cells} cells did not run")
                 for cell in self._cells(one, record.FAILED)[:3]:
                     terminal.write_line(f"    {cell['cell']}: {cell['reproduce']}")
             if len(claims) > LISTED:
                 more = f"{state}: {len(claims) - LISTED} more; {JSON_OPTION}=FILE keeps them all"
                 terminal.write_line(more, red=True)
+        for line in self.verdict.faulty_deviations(date.today()):
+            terminal.write_line(line, red=True)
         for one in self.verdict.in_state(DEVIATES):
             terminal.write_line(f"{DEVIATES}: {one.id}: {one.asserted}", yellow=True)
-            for cell in self._cells(one, record.DEVIATES)[:3]:
-                terminal.write_line(f"    {cell['cell']}: {cell['reason']}")
+            cells = self._cells(one, record.DEVIATES)
+            for reason in dict.fromkeys(cell["reason"] for cell in cells):
+                seen = dict.fromkeys(cell["cell"] for cell in cells if cell["reason"] == reason)
+                terminal.write_line(f"    {', '.join(seen)}: {reason}")
+        for note in self.verdict.documentation_changes():
+            terminal.write_line(f"the documentation changed here: {note}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
             named = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             terminal.write_line(f"{INAPPLICABLE}: {len(names)} claims ({named}): {reason}")
@@ -211,18 +236,29 @@ class Reporter:
         )
 
     def _table(self, selected: list[Claim]) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = [("room", "claims", "cells", *STATES, "tolerance used")]
-        for room in dict.fromkeys(one.room for one in selected):
-            claims = [one for one in selected if one.room == room]
-            counts = self.verdict.counts(claims)
-            cells = {(cell["test"]) for one in claims for cell in self.verdict.records.get(one.id, ())}
+        """A row for each room, or, with -v, for each claim: its cells by what became of them."""
+        if self.config.option.verbose > 0:
+            groups = {one.id: [one] for one in selected}
+        else:
+            groups = {
+                room.as_posix(): [one for one in selected if one.room == room]
+                for room in dict.fromkeys(one.room for one in selected)
+            }
+        rows: list[tuple[str, ...]] = [
+            ("", "claims", *STATES, "cells", *(f"cells {outcome}" for outcome in record.OUTCOMES[1:]), "tolerance used")
+        ]
+        for name, claims in groups.items():
+            states = self.verdict.counts(claims)
+            cells = {cell["test"]: cell["outcome"] for one in claims for cell in self.verdict.records.get(one.id, ())}
+            outcomes = Counter(cells.values())
             used = self.verdict.tolerance_used(claims)
             rows.append(
                 (
-                    room.as_posix(),
+                    name,
                     str(len(claims)),
+                    *(str(states[state] or "") for state in STATES),
                     str(len(cells)),
-                    *(str(counts[state] or "") for state in STATES),
+                    *(str(outcomes[outcome] or "") for outcome in record.OUTCOMES[1:]),
                     f"{used:.0%}" if used is not None else "",
                 )
             )

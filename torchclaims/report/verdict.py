@@ -8,10 +8,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from torchclaims import documentation
 from torchclaims.catalogue import Catalogue, Claim
+from torchclaims.deviations import Deviation
 from torchclaims.report import record
 
 SCHEMA = "torchclaims-verdict-1"
@@ -31,9 +34,15 @@ class ReportError(Exception):
 
 @dataclass
 class Verdict:
-    """What a run found out about each claim that it selected."""
+    """What a run found out about each claim that it selected.
+
+    ``deviations`` are the entries that a test of this run could match; ``whole`` are the claims all of whose tests were
+    collected, in all the dtypes that they are made for.
+    """
 
     catalogue: Catalogue
+    deviations: list[Deviation] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)
     selected: set[str] = field(default_factory=set)
     records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     proofs: list[dict[str, Any]] = field(default_factory=list)
@@ -50,6 +59,8 @@ class Verdict:
         outcomes = Counter(cell["outcome"] for cell in self.records.get(name, []))
         if outcomes[record.FAILED]:
             return BROKEN
+        if self.missing_cells(name):
+            return NOT_EXERCISED
         if outcomes[record.DEVIATES]:
             return DEVIATES
         if outcomes[record.PASSED]:
@@ -57,6 +68,24 @@ class Verdict:
         if outcomes[record.INAPPLICABLE] and not outcomes[record.SKIPPED]:
             return INAPPLICABLE
         return NOT_EXERCISED
+
+    def missing_cells(self, name: str) -> int:
+        """How many cells a claim lacks of those it states to have; one that does not apply is not lacking."""
+        accounted_for = sum(cell["outcome"] != record.SKIPPED for cell in self.records.get(name, []))
+        return max(0, self.catalogue.claims[name].cells - accounted_for) if name in self.whole else 0
+
+    def faulty_deviations(self, today: date) -> list[str]:
+        """Entries that are past their date, or that no test of a whole run matched; a line each."""
+        matched = {cell["deviation"] for cells in self.records.values() for cell in cells}
+        lines = []
+        for one in self.deviations:
+            if one.claim not in self.selected:
+                continue
+            if one.review < today:
+                lines.append(f"{one.origin}: was to be looked at again by {one.review}; look, and set a new date")
+            if one.claim in self.whole and one.origin not in matched:
+                lines.append(f"{one.origin}: matches no test of this run; delete it, or mend its cells")
+        return lines
 
     def in_state(self, state: str) -> list[Claim]:
         """The selected claims in ``state``, in the catalogue's order."""
@@ -70,9 +99,19 @@ class Verdict:
 
     @property
     def is_green(self) -> bool:
-        """Whether nothing is broken, nothing selected went unexercised, and something ran."""
+        """Whether nothing is broken, nothing selected went unexercised, every deviation is in order, something ran."""
+        if self.faulty_deviations(date.today()):
+            return False
         counts = self.counts(self.catalogue.claims[name] for name in self.selected)
         return not counts[BROKEN] and not counts[NOT_EXERCISED] and bool(counts[HOLDS] or counts[DEVIATES])
+
+    def documentation_changes(self) -> list[str]:
+        """Notes on documented objects, of claims that apply here, whose docstring lost a pinned term."""
+        applying = [one for one in self.catalogue.claims.values() if self._applies(one.id)]
+        return list(documentation.changes(self.catalogue, applying))
+
+    def _applies(self, name: str) -> bool:
+        return name in self.selected and self.state(name) != INAPPLICABLE
 
     def tolerance_used(self, claims: Iterable[Claim]) -> float | None:
         """The largest share of an allowed error that any passing cell of ``claims`` used."""
@@ -89,12 +128,16 @@ class Verdict:
             "counts": {state: counts[state] for state in STATES},
             "false_alarm_rate": self.false_alarm_rate,
             "claims": [self._claim_to_json(one) for one in claims],
+            "deviations": [_deviation_to_json(one) for one in self.deviations if one.claim in self.selected],
+            "faulty_deviations": self.faulty_deviations(date.today()),
+            "documentation_changed": self.documentation_changes(),
             "proofs": sorted(self.proofs, key=lambda proof: (proof["claim"], proof["fault"])),
         }
 
     def _claim_to_json(self, one: Claim) -> dict[str, Any]:
         cells = sorted(self.records.get(one.id, []), key=lambda cell: (cell["test"], cell["cell"]))
-        keys = ("test", "cell", "outcome", "reason", "seconds", "tolerance_used", "reproduce")
+        keys = ("test", "cell", "outcome", "reason", "raised", "deviation", "seconds", "tolerance_used", "reproduce")
+        outcomes = Counter(cell["outcome"] for cell in cells)
         return {
             "id": one.id,
             "room": one.room.as_posix(),
@@ -106,8 +149,15 @@ class Verdict:
             "oracle": one.oracle,
             "since": str(one.since),
             "state": self.state(one.id),
+            "least_cells": one.cells,
+            "outcomes": {outcome: outcomes[outcome] for outcome in record.OUTCOMES},
             "cells": [{key: cell[key] for key in keys} for cell in cells],
         }
+
+
+def _deviation_to_json(one: Deviation) -> dict[str, Any]:
+    texts = {key: getattr(one, key) for key in ("origin", "claim", "raises", "message", "reason", "link", "script")}
+    return {**texts, "torch": str(one.torch), "review": one.review.isoformat()}
 
 
 def check_writable(option: str, path: Path) -> None:

@@ -1,0 +1,110 @@
+"""``torchclaims``: what is done with the catalogue and with reports, outside a test run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from torchclaims import catalogue as catalogues
+from torchclaims.report import record
+
+# How long after it was drafted an expected deviation should be looked at again.
+REVIEW_AFTER = timedelta(days=180)
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out; the message is one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; the result is the exit code, 4 for whatever is wrong with the call or a file."""
+    parser = argparse.ArgumentParser(prog="torchclaims", description="Does your PyTorch do what PyTorch says?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("coverage", help="which documented objects have claims")
+    command.add_argument("--missing", action="store_true", help="only those that have none")
+    command.set_defaults(lines=lambda options: coverage(missing=options.missing))
+    command = commands.add_parser("deviations", help="draft deviations.toml entries from what a run found broken")
+    command.add_argument("--from-json", required=True, type=Path, metavar="FILE", help="what --claims-json wrote")
+    command.set_defaults(lines=lambda options: drafts(options.from_json, date.today()))
+    options = parser.parse_args(arguments)
+    try:
+        for line in options.lines(options):
+            print(line)
+    except (CommandError, catalogues.CatalogueError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 4
+    except BrokenPipeError:  # the reader, `| head`, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def coverage(*, missing: bool = False) -> Iterator[str]:
+    """The table of documented objects: how many claims have each as their source.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    from torchclaims.documentation import coverage as counted
+
+    for namespace, counts in counted(catalogues.load(catalogues.home())).items():
+        covered = sum(count > 0 for count in counts.values())
+        yield f"{namespace}: {covered} of {len(counts)} documented objects have claims"
+        for name, count in counts.items():
+            if not count:
+                yield f"    {name:40} none"
+            elif not missing:
+                yield f"    {name:40} {count}"
+
+
+def drafts(path: Path, today: date) -> Iterator[str]:
+    """An entry for each way in which each claim failed in the run that ``path`` reports; to be read and completed.
+
+    Raises:
+        CommandError: ``path`` is no report of a run.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        release = re.match(r"\d+\.\d+", report["torch"])
+        broken = [(one["id"], cell) for one in report["claims"] for cell in one["cells"]]
+        broken = [(name, cell) for name, cell in broken if cell["outcome"] == record.FAILED and not cell["deviation"]]
+        found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for name, cell in broken:
+            found.setdefault((name, cell["raised"] or "AssertionError", _first_line(cell["reason"])), []).append(cell)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CommandError(f"--from-json: cannot read {path}: {error}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise CommandError(f"--from-json: {path} is not what --claims-json writes") from None
+    for (name, raised, message), cells in found.items():
+        functions = sorted({cell["test"].partition("::")[2].partition("[")[0] for cell in cells})
+        entry: dict[str, Any] = {"claim": name, "tests": [f"{function}*" for function in functions]}
+        names = [cell["cell"].split("-") for cell in cells if cell["cell"] != "host"]
+        if names:
+            entry |= {"device": sorted({name[0] for name in names}), "dtype": sorted({name[1] for name in names})}
+        entry |= {
+            "torch": f">={release.group()}" if release else "",
+            "raises": raised,
+            "message": re.escape(message).replace("\\ ", " "),
+            "reason": "TODO: why PyTorch does this",
+            "link": "TODO: where it is reported",
+        }
+        yield "[[deviation]]"
+        yield from (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
+        yield f"review = {(today + REVIEW_AFTER).isoformat()}"
+        yield ""
+    yield f"# {len(found)} entries drafted from {path.name}"
+
+
+def _first_line(reason: str) -> str:
+    """The message's first line, without the exception's name that pytest puts before it."""
+    line = reason.splitlines()[0] if reason else ""
+    return re.sub(r"^[\w.]*(Error|Exception|Warning): ", "", line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
