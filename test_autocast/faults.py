@@ -107,7 +107,11 @@ def doubles_are_cast(patch):
     patch(
         torch,
         "mm",
-        around(lambda original, *inputs, **kwargs: original(*(one.float() if within() and one.dtype == torch.float64 else one for one in inputs), **kwargs)),
+        around(
+            lambda original, *inputs, **kwargs: original(
+                *(one.float() if within() and one.dtype == torch.float64 else one for one in inputs), **kwargs
+            )
+        ),
     )
 
 
@@ -274,7 +278,7 @@ def negative_infinity_is_a_number(patch):
     patch(GradScaler, "_unscale_grads_", unscale)
 
 
-@breaks("scaler-update", "scaler-state")
+@breaks("scaler-update")
 def steps_are_counted_in_all(patch):
     """The steps towards the next growth are not counted anew after a skipped one."""
 
@@ -282,7 +286,12 @@ def steps_are_counted_in_all(patch):
     def update(original, self, *args):
         before = None if self._growth_tracker is None else self._growth_tracker.clone()
         original(self, *args)
-        if before is not None and not args and self._growth_tracker.item() == 0 and before.item() + 1 < self._growth_interval:
+        if (
+            before is not None
+            and not args
+            and self._growth_tracker.item() == 0
+            and before.item() + 1 < self._growth_interval
+        ):
             self._growth_tracker.copy_(before)
 
     patch(GradScaler, "update", update)

@@ -123,7 +123,9 @@ def test_a_training_step(rng, cached):
     assert_within(out.detach(), expected, gamma(4, unit) * size, what="output", because="factors and result rounded")
     upstream = 2 * (to_numpy(out) - to_numpy(target)) / 12
     grad_bound = gamma(6, unit) * (np.abs(upstream).T @ np.abs(rounded[0]))
-    assert_within(layer.weight.grad, upstream.T @ rounded[0], grad_bound, what="gradient", because="products in bfloat16")
+    assert_within(
+        layer.weight.grad, upstream.T @ rounded[0], grad_bound, what="gradient", because="products in bfloat16"
+    )
 
 
 @claim("amp-training")

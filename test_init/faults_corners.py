@@ -17,7 +17,11 @@ def around(change):
 @breaks("init-gain-identity")
 def the_identity_is_linear(patch):
     """calculate_gain takes the identity for a linear function."""
-    patch(init, "calculate_gain", around(lambda original, name, *more: original("linear" if name == "identity" else name, *more)))
+    patch(
+        init,
+        "calculate_gain",
+        around(lambda original, name, *more: original("linear" if name == "identity" else name, *more)),
+    )
 
 
 @breaks("init-sparse-notation")
@@ -59,7 +63,11 @@ def orthogonal_of_a_copy(patch):
 @breaks("init-orthogonal-empty")
 def nothing_becomes_another_tensor(patch):
     """orthogonal_ returns a new tensor where there is nothing to fill."""
-    patch(init, "orthogonal_", around(lambda original, tensor, *args: original(tensor, *args) if tensor.numel() else tensor.clone()))
+    patch(
+        init,
+        "orthogonal_",
+        around(lambda original, tensor, *args: original(tensor, *args) if tensor.numel() else tensor.clone()),
+    )
 
 
 @breaks("init-trunc-normal-rounded-bounds")
@@ -148,7 +156,9 @@ def an_old_name_forgets_its_options(patch):
 @breaks("init-no-elements")
 def nothing_is_warned_of(patch):
     """xavier_normal_ does not return a tensor without elements itself."""
-    patch(init, "xavier_normal_", around(lambda original, tensor: original(tensor) if tensor.numel() else tensor.clone()))
+    patch(
+        init, "xavier_normal_", around(lambda original, tensor: original(tensor) if tensor.numel() else tensor.clone())
+    )
 
 
 @breaks("init-zero-elements")
@@ -176,7 +186,9 @@ def the_fans_are_those_of_the_storage(patch):
 @breaks("init-eye-identity")
 def eye_is_reversed_where_it_is_wide(patch):
     """eye_ keeps the last inputs of a wide matrix."""
-    patch(init, "eye_", then(lambda tensor: tensor.copy_(tensor.flip(0, 1)) if tensor.size(1) > tensor.size(0) else None))
+    patch(
+        init, "eye_", then(lambda tensor: tensor.copy_(tensor.flip(0, 1)) if tensor.size(1) > tensor.size(0) else None)
+    )
 
 
 @breaks("init-skip-refuses")

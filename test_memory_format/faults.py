@@ -29,7 +29,9 @@ def a_clone_ignores_its_format(patch):
     patch(
         torch.Tensor,
         "clone",
-        around(lambda original, self, memory_format=None: original(self).contiguous() if memory_format else original(self)),
+        around(
+            lambda original, self, memory_format=None: original(self).contiguous() if memory_format else original(self)
+        ),
     )
 
 

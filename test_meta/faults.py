@@ -23,7 +23,9 @@ def data_are_made_up(patch):
         patch(
             torch.Tensor,
             name,
-            around(lambda original, self, *args, **kwargs: original(real(self) if self.is_meta else self, *args, **kwargs)),
+            around(
+                lambda original, self, *args, **kwargs: original(real(self) if self.is_meta else self, *args, **kwargs)
+            ),
         )
 
 
@@ -73,9 +75,13 @@ def linear_drops_its_first_sample(patch):
 
 @breaks("meta-context")
 def the_context_does_not_reach_tensors(patch):
-    """torch.tensor and torch.arange make real tensors within the context."""
-    for name in ("tensor", "arange"):
-        patch(torch, name, around(lambda original, *args, device="cpu", **kwargs: original(*args, device=device, **kwargs)))
+    """Linear makes real parameters within the context."""
+
+    @around
+    def __init__(original, self, *args, device=None, **kwargs):
+        original(self, *args, device=device or "cpu", **kwargs)
+
+    patch(nn.Linear, "__init__", __init__)
 
 
 @breaks("meta-map-location")
@@ -117,9 +123,7 @@ def buffers_stay_behind(patch):
 @breaks("meta-to-empty")
 def everything_is_trained(patch):
     """to_empty makes parameters that all require a gradient."""
-    patch(
-        nn.Module, "to_empty", around(lambda original, self, **kwargs: original(self, **kwargs).requires_grad_(True))
-    )
+    patch(nn.Module, "to_empty", around(lambda original, self, **kwargs: original(self, **kwargs).requires_grad_(True)))
 
 
 @breaks("meta-empty-like")
@@ -141,15 +145,12 @@ def assigned_tensors_are_copies(patch):
 
 
 @breaks("meta-optimizer")
-def optimizers_follow(patch):
-    """assign=True fills the parameters that are there, so that optimizers keep them."""
+def assigned_values_are_twice_as_large(patch):
+    """assign=True gives a module twice the values of the state."""
 
     @around
     def load_state_dict(original, self, state, strict=True, assign=False):
-        for name, one in self.named_parameters():
-            if assign:
-                one.data = state[name]
-        return original(self, state, strict)
+        return original(self, {name: 2 * one for name, one in state.items()}, strict, assign)
 
     patch(nn.Module, "load_state_dict", load_state_dict)
 

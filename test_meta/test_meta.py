@@ -186,11 +186,14 @@ def test_to_empty(cell):
         module = network().to(cell.dtype)
     module[0].bias.requires_grad_(False)
     assert module.to_empty(device=device) is module
+    assert not any(one.is_meta for one in module.state_dict().values())
     expected = network().to(device, cell.dtype)
     assert [(name, kind(one)) for name, one in module.state_dict().items()] == [
         (name, kind(one)) for name, one in expected.state_dict().items()
     ]
-    assert all(one.device == other.device for one, other in zip(module.parameters(), expected.parameters(), strict=True))
+    assert all(
+        one.device == other.device for one, other in zip(module.parameters(), expected.parameters(), strict=True)
+    )
     assert [name for name, one in module.named_parameters() if not one.requires_grad] == ["0.bias"]
     assert all(isinstance(one, nn.Parameter) for one in module.parameters())
     torch.manual_seed(1)

@@ -221,7 +221,7 @@ def the_loss_is_not_returned(patch):
     patch(SGD, "step", step)
 
 
-@breaks("optim-state-dict", "optim-load")
+@breaks("optim-state-dict")
 def ids_begin_anew_in_each_group(patch):
     """state_dict numbers the parameters of each group from zero."""
 

@@ -45,7 +45,9 @@ def assert_follows(cell, rng, options, steps=4, **implementation):
             # No option lets a term of the sums be larger than the sum of all that went in.
             size = np.abs(start[index]) * 2 + 4 * sum(np.abs(gradient) for gradient in seen)
             bound = gamma(8 * (step + 1), rounding_unit(cell.dtype)) * size
-            assert_within(one, expected, bound, what=f"parameter {index} after step {step + 1}", because="8 roundings a step")
+            assert_within(
+                one, expected, bound, what=f"parameter {index} after step {step + 1}", because="8 roundings a step"
+            )
 
 
 @claim("optim-sgd")
@@ -102,4 +104,6 @@ def test_a_gradient_through_the_step(cell, differentiable):
     assert (p.grad_fn is not None) == differentiable
     if differentiable:
         p.sum().backward()
+        assert source.grad is not None
+        assert gradient.grad is not None
         assert (source.grad.item(), gradient.grad.item()) == (1.0, -0.5)

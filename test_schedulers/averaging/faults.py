@@ -31,9 +31,7 @@ def annealing_begins_at_the_base_rate(patch):
     def get_lr(original, self):
         step = min(1.0, (self._step_count - 1) / max(1, self.anneal_epochs))
         alpha = self.anneal_func(step)
-        return [
-            group["swa_lr"] * alpha + group["initial_lr"] * (1 - alpha) for group in self.optimizer.param_groups
-        ]
+        return [group["swa_lr"] * alpha + group["initial_lr"] * (1 - alpha) for group in self.optimizer.param_groups]
 
     patch(SWALR, "get_lr", get_lr)
 
@@ -151,7 +149,7 @@ def the_fourth_counts_twice(patch):
 
     @around
     def update_parameters(original, self, model):
-        late = self.n_averaged.item() >= 3
+        late = int(self.n_averaged.item() >= 3)
         self.n_averaged -= late
         original(self, model)
         self.n_averaged += late
@@ -186,9 +184,9 @@ def the_number_is_one_too_large(patch):
     @around
     def update_parameters(original, self, model):
         before = self.n_averaged.item()
-        self.n_averaged += before > 0
+        self.n_averaged += int(before > 0)
         original(self, model)
-        self.n_averaged -= before > 0
+        self.n_averaged -= int(before > 0)
 
     patch(AveragedModel, "update_parameters", update_parameters)
 

@@ -24,7 +24,9 @@ def draw(cell, rng, module):
 def assert_average(cell, averaged, expected, magnitude, count, what):
     for seen, wanted, size in zip(averaged.module.parameters(), expected, magnitude, strict=True):
         bound = gamma(6 * count, rounding_unit(cell.dtype)) * size + roundings(cell, 1, wanted)
-        assert_within(seen, wanted, bound, what=what, because="six roundings an update, of numbers of the largest's size")
+        assert_within(
+            seen, wanted, bound, what=what, because="six roundings an update, of numbers of the largest's size"
+        )
 
 
 @claim("averaged-copy")
@@ -230,7 +232,9 @@ def test_statistics_made_anew(cell, rng, training):
 
 
 @claim("update-bn-batches")
-@pytest.mark.parametrize("pack", [lambda x: x, lambda x: (x, None), lambda x: [x, "label"]], ids=["tensor", "tuple", "list"])
+@pytest.mark.parametrize(
+    "pack", [lambda x: x, lambda x: (x, None), lambda x: [x, "label"]], ids=["tensor", "tuple", "list"]
+)
 def test_batches(cell, rng, pack):
     model, other = nn.BatchNorm1d(3), nn.BatchNorm1d(3, momentum=None)
     batches = batches_of(cell, rng)

@@ -81,7 +81,9 @@ def test_refused(options, message):
 
 
 @claim("swa-argument-names")
-@pytest.mark.parametrize("options", [{"swa_lrs": 0.1}, {"annealing_epochs": 2}, {"annealing_strategy": "linear"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"swa_lrs": 0.1}, {"annealing_epochs": 2}, {"annealing_strategy": "linear"}], ids=str
+)
 def test_documented_names(options):
     swa_utils.SWALR(make_optimizer(), **{**({} if "swa_lrs" in options else {"swa_lr": 0.1}), **options})
 

@@ -10,7 +10,11 @@ from test_schedulers.common import BASE, assert_traces, every, make_optimizer, r
 from torchclaims import claim
 from torchclaims.reference import schedules
 
-CONSTANT, START, END = "Constant multiplicative factor", "Starting multiplicative factor", "Ending multiplicative factor"
+CONSTANT, START, END = (
+    "Constant multiplicative factor",
+    "Starting multiplicative factor",
+    "Ending multiplicative factor",
+)
 
 
 @claim("lr-factors-checked")

@@ -20,7 +20,9 @@ def advance(scheduler, steps):
     """Rates and momentum of both groups at each epoch from here on."""
     seen = []
     for _ in range(steps):
-        seen.append([*rates_of(scheduler.optimizer), *(group["momentum"] for group in scheduler.optimizer.param_groups)])
+        seen.append(
+            [*rates_of(scheduler.optimizer), *(group["momentum"] for group in scheduler.optimizer.param_groups)]
+        )
         scheduler.optimizer.step()
         scheduler.step()
     return seen
@@ -133,7 +135,12 @@ def test_cycles_go_on_from_their_state(options):
         first = lr_scheduler.CyclicLR(make_optimizer(), **CYCLE, **options)
         advance(first, stop)
         saved, rates = pickle.dumps(first.state_dict()), first.optimizer.state_dict()
-        different = {"base_lr": 0.3, "max_lr": 0.4, "mode": "triangular", "scale_fn": copy.copy(options.get("scale_fn"))}
+        different = {
+            "base_lr": 0.3,
+            "max_lr": 0.4,
+            "mode": "triangular",
+            "scale_fn": copy.copy(options.get("scale_fn")),
+        }
         second = lr_scheduler.CyclicLR(make_optimizer(), **different)
         second.load_state_dict(pickle.loads(saved))
         second.optimizer.load_state_dict(rates)

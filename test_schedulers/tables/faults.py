@@ -1,6 +1,14 @@
 """How the schedules of the documentation's examples could be broken, or mended."""
 
-from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, LinearLR, MultiStepLR, PolynomialLR, SequentialLR, StepLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    SequentialLR,
+    StepLR,
+)
 
 from test_schedulers.common import around, rates_of, set_rates, shifted
 from torchclaims import breaks
