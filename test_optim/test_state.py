@@ -53,7 +53,7 @@ def test_no_state_before_the_first_step():
 @claim("optim-load")
 @pytest.mark.parametrize("stop", [0, 1, 3])
 def test_training_goes_on(stop):
-    whole, expected = trained(5)
+    _, expected = trained(5)
     first, ps = trained(stop)
     saved = first.state_dict()
     kept = copy.deepcopy(saved["param_groups"])

@@ -143,7 +143,7 @@ def test_a_sequence_names_the_scheduler_of_another_optimizer():
     optimizer = make_optimizer()
     parts = [lr_scheduler.StepLR(optimizer, 2), lr_scheduler.StepLR(make_optimizer(), 2)]
     before = rates_of(optimizer)
-    with pytest.raises(ValueError, match="index 1|same optimizer"):
+    with pytest.raises(ValueError, match=r"index 1|same optimizer"):
         lr_scheduler.SequentialLR(optimizer, parts, [2])
     assert rates_of(optimizer) == before
 

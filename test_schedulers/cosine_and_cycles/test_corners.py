@@ -64,7 +64,7 @@ def test_a_step_too_many(anneal):
     scheduler = lr_scheduler.OneCycleLR(optimizer, 0.8, total_steps=4, anneal_strategy=anneal)
     trace(scheduler, 4)
     before = [dict(group) for group in optimizer.param_groups]
-    with pytest.raises(ValueError, match="Tried to step 5 times.* total steps is 4"):
+    with pytest.raises(ValueError, match=r"Tried to step 5 times.* total steps is 4"):
         scheduler.step()
     for group, kept in zip(optimizer.param_groups, before, strict=True):
         assert (group["lr"], group["momentum"]) == (kept["lr"], kept["momentum"])
@@ -106,7 +106,7 @@ def test_one_cycle_refuses_more(options, message):
 @claim("lr-onecycle-arguments")
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_cycle_wants_a_peak_for_each_group(count):
-    with pytest.raises(ValueError, match="same length as optimizer.param_groups|expected 2 values"):
+    with pytest.raises(ValueError, match=r"same length as optimizer.param_groups|expected 2 values"):
         lr_scheduler.OneCycleLR(make_optimizer(), [0.5] * count, total_steps=5)
 
 

@@ -52,7 +52,7 @@ def construction_is_a_step(patch):
 
 @breaks("lr-last-epoch-restarts", "lr-last-epoch-recursive")
 def restarts_find_their_period(patch):
-    """CosineAnnealingWarmRestarts with growing periods finds the period of last_epoch; with equal ones it forgets it."""
+    """CosineAnnealingWarmRestarts finds the period of last_epoch where periods grow, and forgets it elsewhere."""
 
     @around
     def __init__(original, self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
