@@ -151,7 +151,7 @@ def test_old_names(cell, name):
     torch.manual_seed(1)
     tensor = blank(cell, *shape)
     with pytest.warns(
-        (FutureWarning, UserWarning), match=rf"nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`"
+        (FutureWarning, UserWarning), match=rf"nn.init.{name}`? is now deprecated in favor of `?nn.init.{name}_"
     ):
         assert getattr(nn.init, name)(tensor, **options) is tensor
     assert_same(tensor, expected, what=name)

@@ -132,7 +132,7 @@ def test_the_optimizer_of_a_chain():
     assert lr_scheduler.ChainedScheduler(parts).optimizer is optimizer
 
 
-@claim("lr-chained-optimizer")
+@claim("lr-composition-types")
 def test_a_chain_is_given_another_optimizer():
     with pytest.raises(ValueError, match=r"(?s)StepLR at index 0 .*different from SGD|index 0|same optimizer"):
         lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(make_optimizer(), 2)], make_optimizer())

@@ -157,7 +157,7 @@ def gamma_is_ignored(patch):
     patch(CyclicLR, "scale_fn", around(lambda original, self, x: 1.0))
 
 
-@breaks("lr-cyclic-exp-range", "lr-cyclic-momentum")
+@breaks("lr-cyclic-exp-range", "lr-cyclic-defaults")
 def iterations_are_counted_from_one(patch):
     """CyclicLR evaluates a scale of iterations one iteration late."""
 
@@ -253,7 +253,7 @@ def an_unknown_mode_is_triangular(patch):
     patch(CyclicLR, "__init__", __init__)
 
 
-@breaks("lr-onecycle-arguments")
+@breaks("lr-onecycle-arguments-more")
 def steps_are_rounded(patch):
     """OneCycleLR rounds a fractional number of steps down."""
 
@@ -266,10 +266,10 @@ def steps_are_rounded(patch):
 
 @breaks("lr-warm-restarts-arguments")
 def eta_min_is_whatever(patch):
-    """CosineAnnealingWarmRestarts turns eta_min into a number."""
+    """CosineAnnealingWarmRestarts cuts T_mult to an integer."""
 
     @around
     def __init__(original, self, optimizer, T_0, T_mult=1, eta_min=0.0, *args, **kwargs):
-        original(self, optimizer, T_0, T_mult, float(eta_min), *args, **kwargs)
+        original(self, optimizer, T_0, int(T_mult), eta_min, *args, **kwargs)
 
     patch(CosineAnnealingWarmRestarts, "__init__", __init__)
