@@ -92,14 +92,11 @@ def the_map_is_ignored(patch):
 
 @breaks("meta-module-to")
 def moving_makes_data_up(patch):
-    """Module.to gives parameters zeros before it refuses."""
+    """Module.to makes data up for parameters on the meta device."""
 
     @around
     def to(original, self, device=None, *args, **kwargs):
-        for one in self.parameters():
-            if one.is_meta and device == "cpu":
-                one.data = real(one)
-        return original(self, device, *args, **kwargs)
+        return self.to_empty(device=device) if device == "cpu" else original(self, device, *args, **kwargs)
 
     patch(nn.Module, "to", to)
 
