@@ -1,0 +1,17 @@
+import inspect
+import warnings
+
+import torch
+from torch.optim.lr_scheduler import LinearLR
+
+warnings.simplefilter("ignore")
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
+rows = [line.split("# ")[1] for line in inspect.getdoc(LinearLR).splitlines() if "# lr = " in line]
+scheduler = LinearLR(optimizer, start_factor=0.05, total_iters=40)
+seen = []
+for _ in range(3):
+    seen.append(round(optimizer.param_groups[0]["lr"], 7))
+    scheduler.step()
+print("documented:", *rows, sep="\n    ")
+print("seen:", seen)
+raise SystemExit(seen[0] != 0.0036875)
