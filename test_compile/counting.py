@@ -1,8 +1,9 @@
 """A backend that counts, as PyTorch describes custom backends: any callable of a graph and its example inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,3 +48,11 @@ def graph_breaking(x: torch.Tensor) -> torch.Tensor:
     if doubled.sum() > 0:
         return doubled + 1
     return doubled - 1
+
+
+@pytest.fixture
+def backend() -> Iterator[CountingBackend]:
+    """A backend that counts what it is given; each test starts and ends with nothing compiled."""
+    torch.compiler.reset()
+    yield CountingBackend()
+    torch.compiler.reset()

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from test_compile.counting import CountingBackend, graph_breaking
+from test_compile.counting import CountingBackend, backend, graph_breaking
 from torchclaims import claim
+
+__all__ = ["backend"]  # a fixture
 
 
 def double(x):

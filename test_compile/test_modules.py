@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from test_compile.counting import Scale
+from test_compile.counting import Scale, backend
 from torchclaims import claim
+
+__all__ = ["backend"]  # a fixture
 
 X = torch.ones(1, 2)
 

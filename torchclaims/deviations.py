@@ -9,7 +9,7 @@ so is an entry that matches no test or is past its date.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -194,13 +194,13 @@ def _cells(entry: dict[str, Any], part: str, where: str, claim: Claim) -> tuple[
     return values
 
 
-def expected(deviations: Iterable[Deviation], claims: Sequence[str], name: str, cell: Cell | None) -> Deviation | None:
-    """The entry that concerns the test ``name`` of ``claims`` in ``cell``, or None.
+def expected(deviations: Iterable[Deviation], name: str, cell: Cell | None) -> Deviation | None:
+    """Of the entries of a claim the one that concerns its test ``name`` in ``cell``, or None.
 
     Raises:
         CatalogueError: two entries concern it.
     """
-    matching = [one for one in deviations if one.claim in claims and one.matches_test(name, cell)]
+    matching = [one for one in deviations if one.matches_test(name, cell)]
     if len(matching) > 1:
         raise CatalogueError(f"{matching[1].origin} and {matching[0].origin} both concern {name}: keep one")
     return matching[0] if matching else None

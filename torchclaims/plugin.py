@@ -220,14 +220,18 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             (dropped if config.stash[CHOSEN].isdisjoint(_claims_of(item)) else kept).append(item)
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
-    concerned = [one for one in config.stash[DEVIATIONS] if one.concerns(RELEASE)]
+    concerned: dict[str, list[Deviation]] = {}
+    for one in config.stash[DEVIATIONS]:
+        if one.concerns(RELEASE):
+            concerned.setdefault(one.claim, []).append(one)
+    later = {name: one.since for name, one in catalogue.claims.items() if one.since > RELEASE}
     for item in items:
-        _expect_deviation(item, concerned)
         for name in _claims_of(item):
-            since = catalogue.claims[name].since
-            if since > RELEASE:
+            if name in concerned:
+                _expect_deviation(item, concerned[name])
+            if name in later:
                 item.add_marker(
-                    pytest.mark.skip(f"does not apply: {name} is said since PyTorch {since}; this is {RELEASE}")
+                    pytest.mark.skip(f"does not apply: {name} is said since PyTorch {later[name]}; this is {RELEASE}")
                 )
     if config.option.search is not None:
         import hypothesis
@@ -245,11 +249,11 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 def _expect_deviation(item: pytest.Item, concerned: list[Deviation]) -> None:
     try:
-        entry = deviations.expected(concerned, _claims_of(item), item.name, _cell_of(item))
+        entry = deviations.expected(concerned, item.name, _cell_of(item))
     except catalogues.CatalogueError as error:
         raise pytest.UsageError(str(error)) from None
-    item.stash[DEVIATION] = entry
     if entry is not None:
+        item.stash[DEVIATION] = entry
         item.add_marker(entry.mark())
 
 
