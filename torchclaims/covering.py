@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations, product
+from typing import NamedTuple
 
 import pytest
 
@@ -18,36 +19,51 @@ def named(axis: Axis) -> dict[str, object]:
 
 
 def covering_rows(axes: Mapping[str, Collection[str]], edges: Collection[str] = ()) -> list[Row]:
-    """Rows that meet each value of each axis, each pair of values of the axes after the first, and of ``edges``,
+    """Rows that meet each value of each axis, and each pair of values of the axes after the first; of ``edges``,
     values of the first axis, each pair with any other axis.
 
-    Greedy and without chance: what is left open for a row goes to the value that meets most, then to the least used.
+    Edges are where a fault may not show (nothing in the input, one number): unless all are, what the other axes must
+    meet they meet elsewhere. Greedy and without chance: what a row leaves open goes to the value that meets most, then
+    to the least used.
     """
     first, *others = axes
-    wanted = [frozenset({(name, value)}) for name in axes for value in axes[name]]
+    plain = [value for value in axes[first] if value not in edges] or list(axes[first])
+    wanted = [Wanted({first: value}) for value in axes[first]]
+    if len(others) < 2:
+        wanted += [Wanted({name: value}, plain) for name in others for value in axes[name]]
     for one, other in combinations(others, 2):
-        wanted += [frozenset({(one, a), (other, b)}) for a, b in product(axes[one], axes[other])]
+        wanted += [Wanted({one: a, other: b}, plain) for a, b in product(axes[one], axes[other])]
     for name in others:
-        wanted += [frozenset({(first, edge), (name, value)}) for edge, value in product(edges, axes[name])]
-    open_ = dict.fromkeys(sorted(wanted, key=len, reverse=True))
+        wanted += [Wanted({first: edge, name: value}) for edge, value in product(edges, axes[name])]
+    unmet = sorted(wanted, key=lambda item: -len(item.values))
     used: Counter[tuple[str, str]] = Counter()
     rows = []
-    while open_:
-        row = dict(next(iter(open_)))
+    while unmet:
+        row = dict(unmet[0].values)
         for name in axes:
             if name not in row:
-                row[name] = max(axes[name], key=lambda value: (gain(row, name, value, open_), -used[name, value]))
-        for item in [item for item in open_ if item <= row.items()]:
-            del open_[item]
+                allowed = unmet[0].where or axes[first] if name == first else axes[name]
+                row[name] = max(allowed, key=lambda value: (gain(row, name, value, unmet), -used[name, value]))
+        unmet = [item for item in unmet if not item.met(row, first)]
         used.update(row.items())
         rows.append({name: row[name] for name in axes})
     order = {value: place for place, value in enumerate(axes[first])}
     return sorted(rows, key=lambda row: order[row[first]])
 
 
-def gain(row: Row, name: str, value: str, open_: Iterable[frozenset[tuple[str, str]]]) -> int:
-    items = {*row.items(), (name, value)}
-    return sum((name, value) in wanted and wanted <= items for wanted in open_)
+class Wanted(NamedTuple):
+    """Values that some row must have together; ``where`` not empty, with one of these values of the first axis."""
+
+    values: Row
+    where: Collection[str] = ()
+
+    def met(self, row: Row, first: str) -> bool:
+        return self.values.items() <= row.items() and (not self.where or row[first] in self.where)
+
+
+def gain(row: Row, name: str, value: str, unmet: Iterable[Wanted]) -> int:
+    items = {**row, name: value}.items()
+    return sum(item.values.get(name) == value and item.values.items() <= items for item in unmet)
 
 
 def covering(edges: Collection[str] = (), **axes: Axis) -> pytest.MarkDecorator:
