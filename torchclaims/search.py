@@ -93,8 +93,8 @@ class Script:
     ) -> np.ndarray:
         """Draws ``name``, a tensor of ``shape`` in any of ``layouts``; returns the values that the cell's dtype holds.
 
-        Values are from ``low`` to ``high``, in steps of ``step`` where it is given. With ``special``, NaN, infinities, negative zero, subnormal and huge
-        numbers are among them; with ``grad`` it is a leaf tensor that requires grad.
+        Values are from ``low`` to ``high``, in steps of ``step`` where it is given. With ``special``, NaN, infinities,
+        negative zero, subnormal and huge numbers are among them; with ``grad`` it is a leaf tensor that requires grad.
         """
         dtype, count = self.cell.dtype, math.prod(shape)
         if count and (count <= FEW or special):
@@ -136,9 +136,10 @@ class Script:
 
     def values(self, name: str) -> np.ndarray:
         """The values of the tensor ``name``, which may be an expression such as ``module.weight``."""
-        return to_numpy(self._value(name))
+        return to_numpy(self.get(name))
 
-    def _value(self, name: str) -> torch.Tensor:
+    def get(self, name: str) -> torch.Tensor:
+        """The tensor ``name``, which may be an expression such as ``module.weight``."""
         tensor: torch.Tensor = eval(name, self._names)
         return tensor
 
@@ -173,7 +174,8 @@ class Script:
     ) -> None:
         """Asserts that ``expression``, a tensor or several, and its gradients are those of ``formula``.
 
-        ``formula`` takes a term for each of the tensors ``names``, which may be expressions; ``orders`` is that of running_bound.
+        ``formula`` takes a term for each of the tensors ``names``, which may be expressions; ``orders`` is that of
+        running_bound.
 
         Raises:
             AssertionError: a result's value, shape or dtype, or a gradient, is not the formula's.
@@ -190,7 +192,7 @@ class Script:
             assert result.dtype == self.cell.dtype, f"{result.dtype}, expected {self.cell.dtype}"
             bound = running_bound(self.cell, one.value, one.rounded.error, orders)
             assert_within(result, one.value, bound, what="out", because=BECAUSE)
-        asked = [name for name in names if self._value(name).requires_grad]
+        asked = [name for name in names if self.get(name).requires_grad]
         if not asked:
             return
         weights = [self.tensor(f"grad{k}", one.shape) for k, one in enumerate(wanted)]

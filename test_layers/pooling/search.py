@@ -7,7 +7,7 @@ from test_layers.pooling.test_average import bound_of
 from torchclaims import claim
 from torchclaims.reference.pooling import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 from torchclaims.reference.windows import Windows
-from torchclaims.search import search
+from torchclaims.search import DENSE, LAYOUTS, search
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_within, rounding_unit, sum_bound
 
@@ -40,7 +40,10 @@ def test_max(cell, script):
     (dims,) = script.integers(1, 3)
     (kernel, more), sizes = geometry(script, dims, dilated=True)
     windows = Windows.of(kernel, **more)
-    x = script.tensor("x", (*lead_of(script), *sizes), special=script.pick(False, True), grad=True)
+    lead = lead_of(script)
+    # maxpool-3d-unbatched-layouts: an unbatched volume that counts as channels last is refused.
+    layouts = DENSE if dims == 3 and len(lead) == 1 else tuple(LAYOUTS)
+    x = script.tensor("x", (*lead, *sizes), special=script.pick(False, True), grad=True, layouts=layouts)
     call = f"torch.nn.functional.max_pool{dims}d(x, {arguments_of(kernel, more)}, return_indices=True)"
     seen, indices = script.run("pooled", call)
     expected = max_pool(x, windows)
@@ -75,6 +78,8 @@ def test_average(cell, script):
     counting = {"count_include_pad": script.pick(True, False)}
     if dims > 1 and script.pick(False, True):
         counting["divisor_override"] = script.integers(1, 9)[0]
+    if dims == 3:  # avgpool-3d-padded-input: volumes smaller than the kernel are refused, whatever the padding
+        sizes = tuple(max(pair) for pair in zip(sizes, kernel, strict=True))
     x = script.tensor("x", (*lead_of(script), *sizes), grad=True)
     out = script.run("out", f"torch.nn.functional.avg_pool{dims}d(x, {arguments_of(kernel, more | counting)})")
     options = counting["count_include_pad"], counting.get("divisor_override")
