@@ -1,7 +1,5 @@
 """Counter-examples to distances and similarities."""
 
-import math
-
 from test_layers.distance.test_distance import pairs
 from torchclaims import claim
 from torchclaims.reference import losses
@@ -35,10 +33,9 @@ def test_pairwise(cell, script):
 @search
 def test_pdist(cell, script):
     rows, columns = script.integers(2, 9)[0], script.size()
-    p = script.pick(2.0, 1.0, 3.0, 1.5, math.inf)
+    # Of equal differences the infinity norm may pass its gradient to either.
+    p = script.pick(2.0, 1.0, 3.0, 1.5)
     script.tensor("x", (rows, columns), low=0.0, high=1.0, grad=False)
     # No two rows are near: their first elements are whole numbers apart.
     script.run("x", f"(x + 2 * torch.arange({rows}, dtype=x.dtype, device=x.device)[:, None]).requires_grad_()")
-    script.agree(
-        f"torch.nn.functional.pdist(x, {str(p).replace('inf', 'torch.inf')})", lambda x: pairs(x, p), ["x"], orders=16
-    )
+    script.agree(f"torch.nn.functional.pdist(x, {p})", lambda x: pairs(x, p), ["x"], orders=16)
