@@ -70,7 +70,7 @@ CELL_SHAPES = [(3,), (5, 3), (1, 1), (9, 7)]
 @covering(["tanh", "relu"], kind=["tanh", "relu"], shape=CELL_SHAPES, bias=BIAS, given=GIVEN)
 def test_rnn_cell(cell, rng, kind, shape, bias, given):
     if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
-        pytest.skip("rounding decides at the bend")
+        pytest.skip("does not apply: rounding decides at the bend")
     check_cell(cell, rng, kind, shape, bias, given)
 
 
@@ -115,6 +115,8 @@ def state_shapes(kind, batch, hidden, options):
 
 
 def check_layer(cell, rng, kind, steps, batch, features, hidden, options, given=True):
+    if kind == "LSTM" and cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1) and "proj_size" not in options:
+        pytest.skip("does not apply: in bfloat16 an LSTM of PyTorch 2.0 needs a oneDNN kernel that not each CPU has")
     layer = cell.place(KINDS[kind](features, hidden, **options))
     shapes = state_shapes(kind, batch, hidden, options)
 
@@ -145,7 +147,7 @@ def detached(parameters):
 @pytest.mark.parametrize("kind", ["tanh", "relu"])
 def test_rnn(cell, rng, kind, steps, batch, features, hidden, options):
     if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
-        pytest.skip("rounding decides at the bend")
+        pytest.skip("does not apply: rounding decides at the bend")
     check_layer(cell, rng, kind, steps, batch, features, hidden, options)
 
 
@@ -165,7 +167,7 @@ def test_gru(cell, rng, steps, batch, features, hidden, options):
 @every_kind
 def test_states_default_to_zeros(cell, rng, kind):
     if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
-        pytest.skip("rounding decides at the bend")
+        pytest.skip("does not apply: rounding decides at the bend")
     check_layer(cell, rng, kind, 3, 2, 3, 4, {"num_layers": 2, "bidirectional": True}, given=False)
 
 
@@ -386,7 +388,7 @@ def documented(kind, features, hidden, layers=1, bias=True, bidirectional=False,
 @pytest.mark.parametrize("projection", [0, 2])
 def test_parameters(kind, bias, bidirectional, projection):
     if projection and kind != "LSTM":
-        pytest.skip("projections are for LSTM")
+        pytest.skip("does not apply: projections are for LSTM")
     more = {"proj_size": projection} if projection else {}
     layer = getattr(nn, kind)(3, 5, num_layers=2, bias=bias, bidirectional=bidirectional, **more)
     wanted = documented(kind, 3, 5, 2, bias, bidirectional, projection)

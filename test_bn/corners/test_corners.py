@@ -191,7 +191,7 @@ def test_buffers_taken_away(cell, rng, training):
 @pytest.mark.parametrize("training", [True, False])
 def test_wider_input(cell, training):
     if not cell.device.is_cpu or cell.dtype != torch.float32:
-        pytest.skip("said of float64 beside float32 on CPUs")
+        pytest.skip("does not apply: said of float64 beside float32 on CPUs")
     bn = place(cell, nn.BatchNorm2d(3)).train(training)
     with pytest.raises(RuntimeError, match=r"mixed dtype \(CPU\)|expected scalar type|Expected"):
         bn(cell.tensor(np.ones((2, 3, 2, 2)), dtype=torch.float64))
@@ -241,7 +241,7 @@ def test_checkpoint_of_a_layer_that_does_not_track():
 def test_checkpoint_into_a_layer_without_memory():
     bn = nn.BatchNorm1d(2, device="meta")
     if "assign" not in nn.Module.load_state_dict.__code__.co_varnames:
-        pytest.skip("load_state_dict(assign=True) came with PyTorch 2.1")
+        pytest.skip("does not apply: load_state_dict(assign=True) came with PyTorch 2.1")
     assert bn.load_state_dict(checkpoint("", 1, counted=False), assign=True) == ([], [])
     if RELEASE.release >= (2, 13):  # older ones left it without memory
         assert bn.num_batches_tracked.item() == 0

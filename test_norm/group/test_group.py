@@ -133,7 +133,7 @@ def test_output_far_from_zero_in_channels_last(cell, rng):
 def assert_gradients(cell, x, grad, module):
     """``x`` and the module's parameters hold the formula's gradients, given the output's gradient ``grad``."""
     if cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1):
-        pytest.skip("before PyTorch 2.1 the gradients of bfloat16 were summed in bfloat16")
+        pytest.skip("does not apply: before PyTorch 2.1 the gradients of bfloat16 were summed in bfloat16")
     values, gradient, groups = to_numpy(x), to_numpy(grad), module.num_groups
     weight = numbers(module.weight, 1.0)
     scaled = gradient * (column(weight, values) if weight.ndim else weight)

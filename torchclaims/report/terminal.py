@@ -206,7 +206,10 @@ class Reporter:
         for line in self.verdict.faulty_deviations(date.today()):
             terminal.write_line(line, red=True)
         self._write_deviations(terminal)
-        for note in self.verdict.documentation_changes():
+        notes = self.verdict.documentation_changes()
+        if len(notes) > LISTED and self.config.option.verbose <= 0:
+            notes = [f"{len(notes)} documented objects have lost a term that is pinned; -v lists them"]
+        for note in notes:
             terminal.write_line(f"the documentation changed here: {note}", yellow=True)
         for reason, names in self._reasons_not_to_apply().items():
             named = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
