@@ -325,7 +325,7 @@ def test_per_sample_weights(cell, rng, padding):
 def test_per_sample_weights_only_for_sums(cell, mode):
     layer = cell.place(nn.EmbeddingBag(7, 3, mode=mode))
     with pytest.raises(NotImplementedError, match="only supported for mode='sum'"):
-        layer(ids(cell, [[1, 2]]), per_sample_weights=cell.tensor([[1.0, 1.0]]))
+        cell.run(layer)(ids(cell, [[1, 2]]), per_sample_weights=cell.tensor([[1.0, 1.0]]))
 
 
 @claim("embedding-bag-last-offset")
