@@ -84,13 +84,14 @@ def test_nothing_is_kept(cell, rng, function):
             return function(x, w)
 
     caller = Calling()
+    run = cell.run(lambda x, w: caller(x, w))
     values = rng.normal(size=(2, 2, 4, 3))
     first, second = cell.tensor(values), cell.tensor(2 * values[::-1])
     w = cell.tensor(rng.normal(size=(1, 2, 3, 2)))
     before = [tensor.clone() for tensor in (first, w)]
-    once = cell.run(caller)(first, w)
-    cell.run(caller)(second, w)
-    assert_same(cell.run(caller)(first, w), once, what="the same call after another one")
+    once = run(first, w)
+    run(second, w)
+    assert_same(run(first, w), once, what="the same call after another one")
     assert_same([first, w], before, what="the arguments")
     assert list(caller.state_dict()) == []
     assert vars(caller).keys() == vars(nn.Module()).keys()
