@@ -132,10 +132,10 @@ def test_mask_of_few_dimensions(cell, rng, shape, boolean):
     mask = torch.tensor(values.tolist(), device=cell.device.name, dtype=torch.bool if boolean else cell.dtype)
     q, k, v = (one.detach() for one in tensors(cell, rng, *heads_of(SHAPES["plain"])))
     try:
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        seen = cell.run(F.scaled_dot_product_attention)(q, k, v, attn_mask=mask)
     except (RuntimeError, IndexError) as error:
         raise AssertionError(f"expected a mask of shape {shape} to broadcast, seen {error}") from None
-    wide = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.expand(7, 5))
+    wide = cell.run(F.scaled_dot_product_attention)(q, k, v, attn_mask=mask.expand(7, 5))
     assert torch.allclose(seen, wide)
 
 
@@ -176,7 +176,7 @@ def test_nothing_to_attend_to(cell, boolean):
     x = cell.tensor(np.ones((1, 1, 2, 3)))
     allowed = torch.tensor([[True, False], [False, False]], device=cell.device.name)
     mask = allowed if boolean else cell.tensor(np.zeros((2, 2))).masked_fill(~allowed, -math.inf)
-    seen = F.scaled_dot_product_attention(x, x, x, attn_mask=mask)[0, 0]
+    seen = cell.run(F.scaled_dot_product_attention)(x, x, x, attn_mask=mask)[0, 0]
     assert_same(seen[0], cell.tensor([1.0, 1.0, 1.0]), what="the query that attends")
     assert seen[1].isnan().all(), f"expected NaN, seen {seen[1].tolist()}"
 
@@ -267,8 +267,8 @@ def test_weights(cell, rng, batched):
     x, y = tensors(cell, rng, (4, 2, 6), (5, 2, 6))
     if not batched:
         x, y = x[:, 0].detach(), y[:, 0].detach()
-    out, averaged = layer(x, y, y)
-    separate = layer(x, y, y, average_attn_weights=False)[1]
+    out, averaged = cell.run(layer)(x, y, y)
+    separate = cell.run(layer)(x, y, y, average_attn_weights=False)[1]
     assert averaged.shape == ((2, 4, 5) if batched else (4, 5))
     assert separate.shape == ((2, 3, 4, 5) if batched else (3, 4, 5))
     weights = {name: term(to_numpy(p)) for name, p in layer.named_parameters()}
@@ -276,7 +276,7 @@ def test_weights(cell, rng, batched):
     shares = attention.multi_head(swapped(term(q)), swapped(term(k)), swapped(term(k)), weights, 3)[1].value
     assert np.abs(to_numpy(separate) - (shares if batched else shares[0])).max() < 1e-5
     assert np.abs(to_numpy(averaged) - (shares if batched else shares[0]).mean(-3)).max() < 1e-5
-    alone, nothing = layer(x, y, y, need_weights=False)
+    alone, nothing = cell.run(layer)(x, y, y, need_weights=False)
     assert nothing is None
     assert torch.allclose(alone, out, atol=1e-5)
 
@@ -342,9 +342,9 @@ def test_masks_unbatched(cell, rng):
     layer = multihead(cell, rng, 6, 2)
     x, y = (one.detach() for one in tensors(cell, rng, (4, 6), (5, 6)))
     arguments, _ = masks_of(cell, rng, True, "heads", True, samples=1)
-    batched = layer(x[:, None], y[:, None], y[:, None], **arguments)[0][:, 0]
+    batched = cell.run(layer)(x[:, None], y[:, None], y[:, None], **arguments)[0][:, 0]
     arguments["key_padding_mask"] = arguments["key_padding_mask"][0]
-    assert_same(layer(x, y, y, **arguments)[0], batched, what="output")
+    assert_same(cell.run(layer)(x, y, y, **arguments)[0], batched, what="output")
 
 
 @claim("mha-kdim-vdim")
@@ -379,18 +379,18 @@ def test_batch_first(cell, rng, training):
     layer.train(training)
     plain.train(training)
     x, y = tensors(cell, rng, (4, 2, 6), (5, 2, 6))
-    out, weights = plain(x, y, y)
+    out, weights = cell.run(plain)(x, y, y)
     z = y.transpose(0, 1)
     for values in (z, z.clone()):
-        first, shares = layer(x.transpose(0, 1), z, values)
+        first, shares = cell.run(layer)(x.transpose(0, 1), z, values)
         assert first.shape == (2, 4, 6)
         assert torch.allclose(first, out.transpose(0, 1), atol=1e-5)
         assert torch.allclose(shares, weights, atol=1e-5)
-    itself = layer(z, z, z)[0]
-    assert torch.allclose(itself.transpose(0, 1), plain(y, y, y)[0], atol=1e-5)
-    alone = layer(x[:, 0], y[:, 0], y[:, 0])[0]
+    itself = cell.run(layer)(z, z, z)[0]
+    assert torch.allclose(itself.transpose(0, 1), cell.run(plain)(y, y, y)[0], atol=1e-5)
+    alone = cell.run(layer)(x[:, 0], y[:, 0], y[:, 0])[0]
     assert alone.shape == (4, 6)
-    assert torch.allclose(alone, plain(x[:, 0], y[:, 0], y[:, 0])[0], atol=1e-5)
+    assert torch.allclose(alone, cell.run(plain)(x[:, 0], y[:, 0], y[:, 0])[0], atol=1e-5)
     assert torch.allclose(alone, out[:, 0], atol=1e-5)
 
 
@@ -450,23 +450,23 @@ def test_causal_mask_is_applied(cell, rng, path):
     x = tensors(cell, rng, (2, 4, 6))[0].detach()
     mask = nn.Transformer.generate_square_subsequent_mask(4).to(device=cell.device.name, dtype=cell.dtype)
     with torch.no_grad():
-        applied(lambda: layer(x, x, x, is_causal=True)[0], layer(x, x, x, attn_mask=mask)[0])
+        applied(lambda: cell.run(layer)(x, x, x, is_causal=True)[0], cell.run(layer)(x, x, x, attn_mask=mask)[0])
 
 
 @claim("mha-dropout")
 def test_multihead_dropout(cell, rng):
     layer = multihead(cell, rng, 6, 2, dropout=0.5)
     x = tensors(cell, rng, (9, 2, 6))[0].detach()
-    trained = layer(x, x, x, average_attn_weights=False)[1]
+    trained = cell.run(layer)(x, x, x, average_attn_weights=False)[1]
     assert 0 < (trained == 0).sum() < trained.numel()
     layer.eval()
-    first = layer(x, x, x, average_attn_weights=False)
+    first = cell.run(layer)(x, x, x, average_attn_weights=False)
     assert (first[1] != 0).all()
     kept = trained != 0
     assert torch.allclose(trained[kept], 2 * first[1][kept], atol=1e-5)
-    assert_same(layer(x, x, x)[0], first[0], what="output in evaluation")
+    assert_same(cell.run(layer)(x, x, x)[0], first[0], what="output in evaluation")
     still = multihead(cell, rng, 6, 2)
-    assert_same(still(x, x, x)[0], still(x, x, x)[0], what="output without dropout")
+    assert_same(cell.run(still)(x, x, x)[0], cell.run(still)(x, x, x)[0], what="output without dropout")
 
 
 @claim("mha-init")

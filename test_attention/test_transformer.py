@@ -128,8 +128,8 @@ def test_float_mask_in_evaluation(cell, rng, kind):
     mask = cell.tensor(rng.integers(1, 9, shape) / 4)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trained = layer(x, **{kind: mask})
-        seen = layer.eval()(x, **{kind: mask})
+        trained = cell.run(layer)(x, **{kind: mask})
+        seen = cell.run(layer.eval())(x, **{kind: mask})
     assert not seen.isnan().any(), "expected the mask to be added to the scores, seen NaN"
     assert torch.allclose(seen, trained, atol=1e-4)
 
@@ -144,14 +144,14 @@ def test_causal_hint_alone(cell, rng, case):
         layer.train(case == "encoder")
 
         def run(**more):
-            return layer(x, **more)
+            return cell.run(layer)(x, **more)
 
         hint, given = {"is_causal": True}, {"src_mask": mask.isinf()}
     else:
         layer = made(cell, rng, nn.TransformerDecoderLayer, 6, 2, 5, batch_first=True)
 
         def run(**more):
-            return layer(x, x, **more)
+            return cell.run(layer)(x, x, **more)
 
         which = "tgt" if case == "decoder" else "memory"
         hint, given = {f"{which}_is_causal": True}, {f"{which}_mask": mask.isinf()}
@@ -238,14 +238,14 @@ def test_causal_mask_is_detected(cell, rng, given):
     stack = made(cell, rng, nn.Transformer, 4, 2, 1, 1, 3)
     x = tensors(cell, rng, (5, 2, 4))[0]
     mask = nn.Transformer.generate_square_subsequent_mask(5).to(device=cell.device.name, dtype=cell.dtype)
-    encoded = stack.encoder(x, mask=mask, is_causal=given)
+    encoded = cell.run(stack.encoder)(x, mask=mask, is_causal=given)
     changed = x.detach().clone()
     changed[3:] += 1.0
-    again = stack.encoder(changed, mask=mask, is_causal=given)
+    again = cell.run(stack.encoder)(changed, mask=mask, is_causal=given)
     assert torch.allclose(encoded[:3], again[:3], atol=1e-5)
     assert not torch.allclose(encoded[3:], again[3:], atol=1e-3)
     other = cell.tensor(np.zeros((5, 5)))
-    assert torch.allclose(stack.encoder(x, mask=other), stack.encoder(x), atol=1e-5)
+    assert torch.allclose(cell.run(stack.encoder)(x, mask=other), cell.run(stack.encoder)(x), atol=1e-5)
 
 
 @claim("transformer-nested")
@@ -259,10 +259,10 @@ def test_padding_in_evaluation(cell, rng, lengths):
     padding = torch.tensor([[t >= length for t in range(5)] for length in lengths], device=cell.device.name)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        seen = stack(x, src_key_padding_mask=padding)
+        seen = cell.run(stack)(x, src_key_padding_mask=padding)
         assert seen.shape == x.shape
         for n, length in enumerate(lengths):
-            alone = stack(x[n : n + 1, :length])[0]
+            alone = cell.run(stack)(x[n : n + 1, :length])[0]
             assert torch.allclose(seen[n, :length], alone, atol=1e-4), f"sample {n} differs from itself alone"
 
 
@@ -301,8 +301,8 @@ def test_transformer(cell, rng, batch_first, norm_first):
 def test_transformer_unbatched(cell, rng):
     model = made(cell, rng, nn.Transformer, 4, 2, 1, 1, 3)
     x, y = (one.detach() for one in tensors(cell, rng, (5, 4), (3, 4)))
-    assert torch.allclose(model(x, y), model(x[:, None], y[:, None])[:, 0], atol=1e-5)
-    assert model(x, y).shape == (3, 4)
+    assert torch.allclose(cell.run(model)(x, y), cell.run(model)(x[:, None], y[:, None])[:, 0], atol=1e-5)
+    assert cell.run(model)(x, y).shape == (3, 4)
 
 
 @claim("transformer-whole")
@@ -313,7 +313,7 @@ def test_custom_stacks(cell):
 
     model = nn.Transformer(4, 2, custom_encoder=Half(), custom_decoder=Half())
     x, y = cell.tensor(np.ones((5, 2, 4))), cell.tensor(np.full((3, 2, 4), 8.0))
-    assert_same(model(x, y), y / 2, what="output of the custom decoder")
+    assert_same(cell.run(model)(x, y), y / 2, what="output of the custom decoder")
 
 
 @claim("transformer-defaults")

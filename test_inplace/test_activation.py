@@ -62,7 +62,7 @@ def test_gradients_of_the_stack_are_those_of_its_twin(cell, rng, monkeypatch):
     results = []
     for model in (inplace, twin):
         x = cell.tensor(values, requires_grad=True)
-        y = model(x)
+        y = cell.run(model)(x)
         y.backward(cotangent)
         results.append([y.detach(), x.grad, *(parameter.grad for parameter in model.parameters())])
     names = ["output", "input's gradient", *(f"gradient of {name}" for name, _ in twin.named_parameters())]
@@ -75,7 +75,7 @@ def test_gradient_of_the_shift_sums_what_the_relu_let_pass(cell, rng):
     model = cell.place(conv_bn_relu([2, 3], inplace=True))
     # Small whole numbers: their sum is exact in any order.
     cotangent = cell.tensor(rng.integers(-4, 5, (2, 3, 4, 5)))
-    y = model(cell.tensor(rng.normal(size=(2, 2, 4, 5))))
+    y = cell.run(model)(cell.tensor(rng.normal(size=(2, 2, 4, 5))))
     y.backward(cotangent)
     passed = np.where(to_numpy(y) > 0, to_numpy(cotangent), 0).sum((0, 2, 3))
     assert_same(model[1].bias.grad, cell.tensor(passed), what="gradient of the shift")
@@ -89,7 +89,7 @@ def test_gradient_in_whole_numbers(cell):
     with torch.no_grad():
         linear.weight.copy_(cell.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 4.0], [3.0, 0.0, 1.0]]))
         linear.bias.copy_(cell.tensor([1.0, 1.0, 0.0]))
-    y = F.relu(linear(leaf), inplace=True)
+    y = cell.run(lambda x: F.relu(linear(x), inplace=True))(leaf)
     assert_same(y.detach(), cell.tensor([[3.0, 0.0, 0.0]]), what="y")
     y.backward(cell.tensor([[5.0, 7.0, 11.0]]))
     assert_same(leaf.grad, cell.tensor([[10.0, 0.0, 0.0]]), what="gradient of the input")
@@ -144,11 +144,11 @@ def test_activation_beside_its_twin(cell, rng, name):
     function, options = getattr(F, name), ACTIVATIONS[name]
     x = cell.tensor(rng.normal(0, 4, (2, 3, 4, 5)))
     before, memory = x.clone(), x.data_ptr()
-    twin = function(x, **options)
+    twin = cell.run(function)(x, **options)
     assert twin.data_ptr() != memory
     assert_same(x, before, what="the input of the out-of-place twin")
     assert not torch.equal(twin, before), "the input does not tell the function from the identity"
-    assert function(x, inplace=True, **options) is x
+    assert cell.run(function)(x, inplace=True, **options) is x
     assert x.data_ptr() == memory
     assert x._version >= 1
     assert_same(x, twin, what=f"{name} in place")
@@ -165,9 +165,9 @@ def test_activation_beside_its_twin(cell, rng, name):
 )
 def test_layer_beside_its_twin(cell, rng, layer):
     x = cell.tensor(rng.normal(0, 4, (2, 3, 4)))
-    twin = layer().eval()(x)
+    twin = cell.run(layer().eval())(x)
     assert twin is not x
-    assert layer(inplace=True).eval()(x) is x
+    assert cell.run(layer(inplace=True).eval())(x) is x
     assert_same(x, twin, what="the layer in place")
 
 

@@ -141,10 +141,10 @@ LAYERS = {
 EXACT = {"max pool", "max pool, dilated", "adaptive maximum", "relu", "nearest", "zero pad"}
 
 
-def through(layer, x, grad_of=None):
+def through(cell, layer, x, grad_of=None):
     x = x.detach().clone().requires_grad_()
     layer.zero_grad()
-    out = layer(x)
+    out = cell.run(layer)(x)
     torch.manual_seed(1)
     grad = torch.randint(-4, 5, out.shape).to(out.dtype) if grad_of is None else grad_of
     out.backward(grad)
@@ -157,9 +157,9 @@ def through(layer, x, grad_of=None):
 def test_the_same_values(cell, rng, name, size):
     layer = LAYERS[name]().to(cell.dtype)
     x = cell.tensor(rng.normal(size=size)).contiguous()
-    out, x_grad, grads, grad = through(layer, x)
+    out, x_grad, grads, grad = through(cell, layer, x)
     other = copy.deepcopy(layer).to(memory_format=LAST)
-    out_last, x_grad_last, grads_last, _ = through(other, x.to(memory_format=LAST), grad)
+    out_last, x_grad_last, grads_last, _ = through(cell, other, x.to(memory_format=LAST), grad)
     assert contiguous_in(out_last, LAST)
     assert contiguous_in(x_grad_last, LAST)
     terms = 6 * 9 if name not in EXACT else 0
@@ -184,7 +184,10 @@ def test_batch_norm_in_both_formats(cell, rng, training, size):
     bn = nn.BatchNorm2d(size[1]).to(cell.dtype)
     x = cell.tensor(rng.normal(1.0, 2.0, size)).contiguous()
     bn(x)
-    outs = [module.train(training)(value) for module, value in ((copy.deepcopy(bn), x), (bn, x.to(memory_format=LAST)))]
+    outs = [
+        cell.run(module.train(training))(value)
+        for module, value in ((copy.deepcopy(bn), x), (bn, x.to(memory_format=LAST)))
+    ]
     assert contiguous_in(outs[1], LAST)
     bound = 4 * normalisation_bound(cell, to_numpy(x), (0, 2, 3), 1e-5).output
     bound = bound if training else bound + gamma(40, rounding_unit(cell.dtype)) * (1 + np.abs(to_numpy(x)).max())

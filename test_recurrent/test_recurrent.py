@@ -191,8 +191,8 @@ def flat(results):
     return [output, *(states if isinstance(states, tuple) else [states])]
 
 
-def call(layer, x, states):
-    return flat(layer(x, tuple(states) if len(states) == 2 else states[0]))
+def call(cell, layer, x, states):
+    return flat(cell.run(layer)(x, tuple(states) if len(states) == 2 else states[0]))
 
 
 @claim("rnn-batch-first")
@@ -203,13 +203,13 @@ def test_batch_first(cell, rng, kind):
     plain = cell.place(KINDS[kind](3, 4, **options))
     plain.load_state_dict(layer.state_dict())
     x, *states = tensors(cell, rng, (2, 5, 3), *state_shapes(kind, 2, 4, options))
-    first, second = call(layer, x, states), call(plain, x.transpose(0, 1), states)
+    first, second = call(cell, layer, x, states), call(cell, plain, x.transpose(0, 1), states)
     assert first[0].shape == (2, 5, 8)
     assert_same(first[0], second[0].transpose(0, 1), what="output")
     for one, other in zip(first[1:], second[1:], strict=True):
         assert one.shape == (4, 2, 4)
         assert_same(one, other, what="state")
-    for got, wanted in zip(flat(layer(x)), flat(plain(x.transpose(0, 1))), strict=True):
+    for got, wanted in zip(flat(cell.run(layer)(x)), flat(cell.run(plain)(x.transpose(0, 1))), strict=True):
         assert_same(got, wanted.transpose(0, 1) if got.shape != wanted.shape else wanted, what="from zeros")
 
 
@@ -220,21 +220,21 @@ def test_unbatched(cell, rng, kind, batch_first):
     layer = cell.place(KINDS[kind](3, 4, num_layers=2, batch_first=batch_first))
     x, *states = tensors(cell, rng, (5, 3), *[(2, 4)] * STATES[kind])
     axis = 0 if batch_first else 1
-    alone = call(layer, x, states)
-    batched = call(layer, x.unsqueeze(axis), [state.unsqueeze(1) for state in states])
+    alone = call(cell, layer, x, states)
+    batched = call(cell, layer, x.unsqueeze(axis), [state.unsqueeze(1) for state in states])
     assert alone[0].shape == (5, 4)
     assert_same(alone[0], batched[0].squeeze(axis), what="output")
     for one, other in zip(alone[1:], batched[1:], strict=True):
         assert one.shape == (2, 4)
         assert_same(one, other.squeeze(1), what="state")
-    assert_same(layer(x)[0], layer(x.unsqueeze(axis))[0].squeeze(axis), what="output from zeros")
+    assert_same(cell.run(layer)(x)[0], cell.run(layer)(x.unsqueeze(axis))[0].squeeze(axis), what="output from zeros")
 
 
 @claim("rnn-bidirectional-layout")
 @every_kind
 def test_directions(cell, rng, kind):
     layer = cell.place(KINDS[kind](3, 4, num_layers=2, bidirectional=True))
-    output, *states = flat(layer(*tensors(cell, rng, (5, 2, 3))))
+    output, *states = flat(cell.run(layer)(*tensors(cell, rng, (5, 2, 3))))
     split = output.view(5, 2, 2, 4)
     final = states[0].view(2, 2, 2, 4)[-1]
     assert_same(split[-1, :, 0], final[0], what="forward direction at the last step")
@@ -278,10 +278,10 @@ def test_packed(cell, rng, kind, options, given, lengths):
 def test_packed_projection(cell, rng):
     layer = cell.place(nn.LSTM(3, 4, proj_size=2, bidirectional=True))
     x = tensors(cell, rng, (4, 2, 3))[0]
-    output, (hidden, final) = layer(pack_padded_sequence(x, [4, 2]))
+    output, (hidden, final) = cell.run(layer)(pack_padded_sequence(x, [4, 2]))
     assert pad_packed_sequence(output)[0].shape == (4, 2, 4)
     assert (tuple(hidden.shape), tuple(final.shape)) == ((2, 2, 2), (2, 2, 4))
-    alone = layer(x[:2, 1:])[0]
+    alone = cell.run(layer)(x[:2, 1:])[0]
     bound = 64 * torch.finfo(cell.dtype).eps
     seen = pad_packed_sequence(output)[0][:2, 1:]
     assert_within(
@@ -340,9 +340,9 @@ def test_dropout_of_one_layer(cell, rng, layer):
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last recurrent layer"):
         made = cell.place(layer(3, 4, dropout=0.9))
     x = tensors(cell, rng, (5, 2, 3))[0]
-    first = made(x)[0]
-    assert_same(made(x)[0], first, what="a second output")
-    assert_same(made.eval()(x)[0], first, what="output in evaluation")
+    first = cell.run(made)(x)[0]
+    assert_same(cell.run(made)(x)[0], first, what="a second output")
+    assert_same(cell.run(made.eval())(x)[0], first, what="output in evaluation")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layer(3, 4)
@@ -418,20 +418,20 @@ def test_cell_parameters(kind, bias):
 def test_flatten_and_replace(cell, rng, kind):
     layer = cell.place(KINDS[kind](3, 4, num_layers=2))
     x = tensors(cell, rng, (5, 2, 3))[0]
-    before, saved = layer(x)[0], {name: value.clone() for name, value in layer.state_dict().items()}
+    before, saved = cell.run(layer)(x)[0], {name: value.clone() for name, value in layer.state_dict().items()}
     layer.flatten_parameters()
-    assert_same(layer(x)[0], before, what="output")
+    assert_same(cell.run(layer)(x)[0], before, what="output")
     for name, value in layer.state_dict().items():
         assert_same(value, saved[name], what=name)
     layer.weight_ih_l1 = nn.Parameter(torch.zeros_like(layer.weight_ih_l1))
-    replaced = layer(x)[0]
+    replaced = cell.run(layer)(x)[0]
     assert not torch.equal(replaced, before)
     other = cell.place(KINDS[kind](3, 4, num_layers=2))
     other.load_state_dict(layer.state_dict())
-    assert_same(other(x)[0], replaced, what="output of a copy")
+    assert_same(cell.run(other)(x)[0], replaced, what="output of a copy")
     called = torch.func.functional_call(layer, {"weight_ih_l1": saved["weight_ih_l1"]}, (x,))[0]
     assert_same(called, before, what="output with the old weight for one call")
-    assert_same(layer(x)[0], replaced, what="output afterwards")
+    assert_same(cell.run(layer)(x)[0], replaced, what="output afterwards")
 
 
 @claim("rnn-documented-loop")
@@ -454,7 +454,7 @@ def test_documented_loop(cell, rng, batch_first):
                 )
             outputs.append(now[-1].clone())
             before = now.clone()
-        output, final = layer(x, state)
+        output, final = cell.run(layer)(x, state)
     wanted = torch.stack(outputs, 1 if batch_first else 0)
     bound = 256 * torch.finfo(cell.dtype).eps
     assert_within(output, to_numpy(wanted), bound, what="output", because="values below 1, some 200 roundings")

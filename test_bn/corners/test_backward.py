@@ -82,7 +82,7 @@ def test_bias_gradient_of_strided_half_precision(cell):
     bn = place(cell, nn.BatchNorm2d(2))
     x = cell.tensor(np.arange(2 * rows).reshape(1, 2, rows, 1) % 5)
     grad = cell.tensor(np.ones(())).expand(x.shape)
-    bn(x).backward(grad)
+    cell.run(bn)(x).backward(grad)
     assert bn.bias.dtype == torch.float32
     bound = gamma(rows, accumulation_unit(cell)) * rows
     assert_within(bn.bias.grad, [rows, rows], bound, what="bias' gradient", because="a sum of ones in float32")
@@ -99,7 +99,7 @@ def test_gradients_of_one_sample(cell, batch_norm, shape):
     # Rows of 3 channels, one a position, with a batch dimension put in front of the channels' stride.
     rows = cell.tensor(np.moveaxis(values * 3 % 11 - 4, 1, -1).reshape(-1, 3))
     grad = rows.t()[None].unflatten(2, shape[2:])
-    bn(x).backward(grad)
+    cell.run(bn)(x).backward(grad)
     assert_gradients(cell, x, grad, bn)
 
 

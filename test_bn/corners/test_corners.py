@@ -63,14 +63,14 @@ def test_order(cell, rng):
 def test_constant(cell, rng, value):
     bn = with_parameters(cell, nn.BatchNorm2d(3), rng)
     x = cell.tensor(np.full((2, 3, 3, 3), value))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
 
 
 @claim("bn-constant-exact")
 @pytest.mark.parametrize("track", [True, False])
 def test_constant_is_the_mean(cell, track):
     bn = place(cell, nn.BatchNorm2d(2, track_running_stats=track))
-    output = bn(cell.tensor(np.full((2, 2, 3, 3), 100.0)))
+    output = cell.run(bn)(cell.tensor(np.full((2, 2, 3, 3), 100.0)))
     assert_within(output, np.zeros((2, 2, 3, 3)), 0.0, what="output", because="100 - 100 is exact")
 
 
@@ -79,7 +79,7 @@ def test_constant_is_the_mean(cell, track):
 def test_far_from_zero(cell, rng, offset):
     bn = with_parameters(cell, nn.BatchNorm2d(3), rng)
     x = cell.tensor(offset + rng.standard_normal((3, 3, 5, 7)))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
 
 
 @claim("bn-eps-in-denominator")
@@ -87,7 +87,7 @@ def test_far_from_zero(cell, rng, offset):
 def test_eps_in_the_denominator(cell, batch_norm):
     bn = place(cell, batch_norm(1, eps=3.0))
     shape = {nn.BatchNorm1d: (2, 1), nn.BatchNorm2d: (2, 1, 1, 1), nn.BatchNorm3d: (2, 1, 1, 1, 1)}[batch_norm]
-    output = bn(cell.tensor(np.reshape([0.0, 2.0], shape)))
+    output = cell.run(bn)(cell.tensor(np.reshape([0.0, 2.0], shape)))
     bound = 8 * rounding_unit(cell.dtype)
     assert_within(output, np.reshape([-0.25, 0.25], shape), bound, what="output", because="exact but for 8 roundings")
 
@@ -97,7 +97,7 @@ def test_eps_in_the_denominator(cell, batch_norm):
 def test_moving_standard_deviation(cell, dimensions):
     # Of {0, 2, 4, 10} the unbiased variance is 56 / 3, its root 4.32.
     bn = place(cell, {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dimensions](1, momentum=1.0))
-    bn(cell.tensor(np.reshape([0.0, 2.0, 4.0, 10.0], (4, 1) + (1,) * dimensions)))
+    cell.run(bn)(cell.tensor(np.reshape([0.0, 2.0, 4.0, 10.0], (4, 1) + (1,) * dimensions)))
     bound = 20 * rounding_unit(cell.dtype)
     assert_within(bn.running_var, [np.sqrt(56 / 3)], bound, what="moving average", because="20 roundings")
 
@@ -135,7 +135,7 @@ def test_empty_batch(cell, batch_norm, shape, training):
     with torch.no_grad():
         bn.running_mean.fill_(0.5)
     x = cell.tensor(np.zeros(shape), requires_grad=True)
-    output = bn(x)
+    output = cell.run(bn)(x)
     assert output.shape == shape
     output.sum().backward()
     assert x.grad is None or x.grad.shape == shape
@@ -156,11 +156,11 @@ def test_counter_of_refused_batches(cell):
 @claim("bn-tracking-switched-off")
 def test_tracking_switched_off_later(cell, rng):
     bn = with_parameters(cell, nn.BatchNorm2d(3), rng)
-    bn(cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2))))
+    cell.run(bn)(cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2))))
     before = [buffer.clone() for buffer in bn.buffers()]
     bn.track_running_stats = False
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
     for buffer, kept in zip(bn.buffers(), before, strict=True):
         assert_same(buffer, kept, what="buffer after a training batch")
     mean, variance, weight, bias = (
@@ -169,7 +169,8 @@ def test_tracking_switched_off_later(cell, rng):
     scale = weight / np.sqrt(variance + bn.eps)
     expected = (to_numpy(x) - mean) * scale + bias
     bound = gamma(9, accumulation_unit(cell)) * (scale * (np.abs(to_numpy(x)) + np.abs(mean)) + np.abs(bias))
-    assert_within(bn.eval()(x), expected, bound, what="output in evaluation", because="9 roundings of each term")
+    evaluated = cell.run(bn.eval())(x)
+    assert_within(evaluated, expected, bound, what="output in evaluation", because="9 roundings of each term")
 
 
 @claim("bn-without-buffers")
@@ -178,9 +179,9 @@ def test_buffers_taken_away(cell, rng, training):
     bn = with_parameters(cell, nn.BatchNorm2d(3), rng).train(training)
     bn.running_mean = bn.running_var = None
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
     bn.num_batches_tracked = None
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
     half = with_parameters(cell, nn.BatchNorm2d(3), rng).eval()
     half.running_mean = None
     with pytest.raises(RuntimeError, match="running_mean must be defined in evaluation mode"):

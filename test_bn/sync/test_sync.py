@@ -49,10 +49,10 @@ def test_without_a_group(cell, rng, shape):
     bn = moved(cell, rng, with_parameters(cell, nn.SyncBatchNorm(3), rng))
     x = cell.tensor(channels_of_unlike_scale(rng, shape))
     before = [one.clone() for one in bn.buffers()]
-    assert_evaluated(cell, bn.eval()(x), x, bn)
+    assert_evaluated(cell, cell.run(bn.eval())(x), x, bn)
     for one, kept in zip(bn.buffers(), before, strict=True):
         assert_same(one, kept, what="buffer after evaluation")
-    assert_normalised(cell, bn.train()(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn.train())(x), to_numpy(x), bn)
 
 
 @claim("syncbn-running-update")
@@ -72,7 +72,7 @@ def test_without_tracking(cell, rng, training):
     assert list(bn.buffers()) == []
     assert bn.num_batches_tracked is None
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
 
 
 @claim("syncbn-tracking-switched-off")
@@ -81,12 +81,12 @@ def test_tracking_switched_off(cell, rng):
     before = [one.clone() for one in bn.buffers()]
     bn.track_running_stats = False
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
     for one, kept in zip(bn.buffers(), before, strict=True):
         assert_same(one, kept, what="buffer after a training batch")
-    assert_evaluated(cell, bn.eval()(x), x, bn)
+    assert_evaluated(cell, cell.run(bn.eval())(x), x, bn)
     bn.running_mean = bn.running_var = None
-    assert_normalised(cell, bn(x), to_numpy(x), bn)
+    assert_normalised(cell, cell.run(bn)(x), to_numpy(x), bn)
 
 
 @claim("syncbn-arguments")
@@ -228,7 +228,7 @@ def test_converted_network(cell, rng, training):
     bn = moved(cell, rng, with_parameters(cell, nn.BatchNorm2d(3), rng)).train(training)
     net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(bn)).train(training)
     x = cell.tensor(channels_of_unlike_scale(rng, (4, 3, 2, 2)))
-    output = net(x)
+    output = cell.run(net)(x)
     if training:
         assert_normalised(cell, output, to_numpy(x), bn)
         assert bn.num_batches_tracked.item() == 1

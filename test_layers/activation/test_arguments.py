@@ -104,6 +104,6 @@ def test_in_both_modes(cell, rng, kind):
     if kind is nn.RReLU:
         return
     chain = nn.Sequential(nn.Identity(), layer, nn.Flatten())
-    outs = [chain.train(mode)(x) for mode in (True, False)]
+    outs = [cell.run(chain.train(mode))(x) for mode in (True, False)]
     assert torch.equal(outs[0], outs[1]), "evaluation changes the output"
     assert not torch.equal(outs[1], x.flatten(1)), "in evaluation the layer is skipped"

@@ -49,7 +49,7 @@ def test_log_softmax_far_apart(cell):
 @claim("log-softmax-below-zero")
 @pytest.mark.parametrize("row", [[3.0], [100.0, 0.0]], ids=["one number", "one far above"])
 def test_log_softmax_is_negative(cell, row):
-    seen = to_numpy(nn.LogSoftmax(0)(cell.tensor(row)))
+    seen = to_numpy(cell.run(nn.LogSoftmax(0))(cell.tensor(row)))
     assert (seen < 0).all(), f"expected values in [-inf, 0), seen {seen.max()}"
 
 
@@ -220,7 +220,7 @@ def test_prelu_refuses(cell, shape, count):
 @claim("rrelu-training")
 @pytest.mark.parametrize(("lower", "upper"), [(None, None), (0.25, 0.75)], ids=["default", "given"])
 def test_slopes_are_uniform(cell, lower, upper):
-    layer = nn.RReLU() if lower is None else nn.RReLU(lower, upper)
+    layer = cell.run(nn.RReLU() if lower is None else nn.RReLU(lower, upper))
     lower, upper = (1 / 8, 1 / 3) if lower is None else (lower, upper)
     x = cell.tensor(np.full(20000, -1.0))
     assert_follows(lambda: -layer(x), uniform(lower, upper), what="slope of RReLU in training")
@@ -232,7 +232,7 @@ def test_slopes_are_uniform(cell, lower, upper):
 @claim("rrelu-training")
 def test_slopes_are_also_the_gradient(cell, rng):
     x = cell.tensor(rng.normal(size=(3, 37)), requires_grad=True)
-    out = nn.RReLU()(x)
+    out = cell.run(nn.RReLU())(x)
     out.sum().backward()
     values = to_numpy(x)
     slopes = to_numpy(x.grad)
@@ -242,7 +242,7 @@ def test_slopes_are_also_the_gradient(cell, rng):
     expected = values * slopes
     assert_within(out, expected, roundings(cell, 1, expected), what="rrelu(x)", because="a slope times x, rounded")
     y = cell.tensor(values)
-    inplace = nn.RReLU(inplace=True)
+    inplace = cell.run(nn.RReLU(inplace=True))
     assert inplace(y) is y
     ratio = to_numpy(y)[values < 0] / values[values < 0]
     assert ((ratio > 1 / 8 - 1e-6) & (ratio < 1 / 3 + 1e-6)).all()

@@ -169,13 +169,13 @@ SIZES = {
 @pytest.mark.parametrize("batch", [(2,), (), (0,)], ids=["batch", "no batch", "no samples"])
 def test_output_shape(cell, rng, layers, asked, got, batch):
     x = cell.tensor(rng.normal(size=(*batch, 3, 6, 7)))
-    out = layers[2](asked)(x)
+    out = cell.run(layers[2](asked))(x)
     assert tuple(out.shape) == (*batch, 3, *got)
     deep = asked if isinstance(asked, int) else [None, *asked]
     got = (got[0], *got) if isinstance(asked, int) else (5, *got)
-    out = layers[3](deep)(cell.tensor(rng.normal(size=(*batch, 3, 5, 6, 7))))
+    out = cell.run(layers[3](deep))(cell.tensor(rng.normal(size=(*batch, 3, 5, 6, 7))))
     assert tuple(out.shape) == (*batch, 3, *got)
-    assert tuple(layers[1](4)(cell.tensor(rng.normal(size=(*batch, 3, 6)))).shape) == (*batch, 3, 4)
+    assert tuple(cell.run(layers[1](4))(cell.tensor(rng.normal(size=(*batch, 3, 6)))).shape) == (*batch, 3, 4)
 
 
 VIEWS = {

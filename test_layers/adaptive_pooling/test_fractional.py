@@ -27,7 +27,7 @@ def starts(cell, layer, sizes, axis):
     """Where the windows of each sample and channel start along ``axis``: a ramp has its maximum at a window's end."""
     ramp = np.arange(sizes[axis], dtype=float).reshape([-1 if a == axis else 1 for a in range(len(sizes))])
     x = cell.tensor(np.broadcast_to(ramp, (3, 4, *sizes)))
-    ends = to_numpy(layer(x))
+    ends = to_numpy(cell.run(layer)(x))
     along = np.moveaxis(ends, axis + 2, 2).reshape(3, 4, ends.shape[axis + 2], -1)
     assert (along == along[..., :1]).all(), "windows of one row differ in extent"
     return (along[..., 0] - layer.kernel_size[axis] + 1).astype(int)
@@ -71,7 +71,7 @@ def test_indices(cell, rng, sizes, kernel, counts, batch):
     shape = (*batch, 3, *sizes)
     values = [rng.permutation(plane) - plane / 2.0 for _ in range(int(np.prod((*batch, 3))))]
     x = cell.tensor(np.array(values).reshape(shape), requires_grad=True)
-    out, indices = layer(x)
+    out, indices = cell.run(layer)(x)
     assert indices.dtype == torch.int64
     assert tuple(out.shape) == tuple(indices.shape) == (*batch, 3, *counts)
     rows = x.detach().reshape(*batch, 3, plane)
@@ -95,7 +95,7 @@ def test_indices(cell, rng, sizes, kernel, counts, batch):
 def test_nan_wins(cell, dims):
     # The window that ends with the input has its last element, and no other window has.
     x = cell.tensor(np.where(np.arange(6**dims).reshape(1, 1, *[6] * dims) == 6**dims - 1, np.nan, 1.0))
-    out = to_numpy(LAYERS[dims](2, output_size=4)(x))
+    out = to_numpy(cell.run(LAYERS[dims](2, output_size=4))(x))
     assert np.isnan(out).sum() == 1
     assert np.isnan(out.flat[-1])
 
@@ -113,11 +113,11 @@ SIZES = {
 @pytest.mark.parametrize(("arguments", "got"), SIZES.values(), ids=SIZES)
 def test_output_size(cell, arguments, got):
     x = torch.zeros(2, 3, 8, 12, device=cell.device.name, dtype=cell.dtype)
-    assert tuple(nn.FractionalMaxPool2d(2, **arguments)(x).shape) == (2, 3, *got)
+    assert tuple(cell.run(nn.FractionalMaxPool2d(2, **arguments))(x).shape) == (2, 3, *got)
     deep = {name: value if isinstance(value, (int, float)) else (value[0], *value) for name, value in arguments.items()}
     layer = nn.FractionalMaxPool3d((2, 1, 2), **deep)
     assert layer.kernel_size == (2, 1, 2)
-    assert tuple(layer(x[..., None, :, :].expand(2, 3, 8, 8, 12)).shape) == (2, 3, got[0], *got)
+    assert tuple(cell.run(layer)(x[..., None, :, :].expand(2, 3, 8, 8, 12)).shape) == (2, 3, got[0], *got)
 
 
 @claim("fractional-output-size")
@@ -128,7 +128,7 @@ def test_as_many_as_fit_and_one_more(cell, dims, axis):
     counts = [3] * dims
     # What fits is documented for two dimensions; three take one less.
     counts[axis] = 5 if dims == 2 else 4
-    assert tuple(LAYERS[dims](3, output_size=tuple(counts))(x).shape) == (1, 1, *counts)
+    assert tuple(cell.run(LAYERS[dims](3, output_size=tuple(counts)))(x).shape) == (1, 1, *counts)
     counts[axis] = 6
     with pytest.raises(RuntimeError, match="too large relative to input"):
         LAYERS[dims](3, output_size=tuple(counts))(x)

@@ -59,7 +59,7 @@ BECAUSE = "sums of products, exponentials, logarithms of sums"
 def test_log_prob(cell, rng, features, classes, arguments):
     layer, x = made(cell, rng, features, classes, arguments), cell.tensor(rng.normal(size=(7, features)))
     expected, size = log_probabilities(layer, to_numpy(x))
-    seen = layer.log_prob(x)
+    seen = cell.run(layer.log_prob)(x)
     assert_within(seen, expected, bound_of(cell, layer, expected, size), what="log_prob", because=BECAUSE)
     total = np.exp(to_numpy(seen)).sum(1)
     assert np.abs(total - 1).max() < 1e-4
@@ -75,7 +75,7 @@ def test_forward(cell, rng, features, classes, arguments):
     table, size = log_probabilities(layer, to_numpy(x))
     picked = np.arange(len(targets)), targets
     bound = bound_of(cell, layer, table, size)[picked]
-    result = layer(x, target)
+    result = cell.run(layer)(x, target)
     assert result._fields == ("output", "loss")
     assert_within(result.output, table[picked], bound, what="output", because=BECAUSE)
     mean = -table[picked].mean()
@@ -83,10 +83,10 @@ def test_forward(cell, rng, features, classes, arguments):
     assert_within(result.loss, mean, of_mean, what="loss", because="a mean of what is bounded")
     # Each row alone, and without a batch.
     for row in (0, classes - 1):
-        one = layer(x[row], target[row])
+        one = cell.run(layer)(x[row], target[row])
         assert one.output.shape == one.loss.shape == ()
         assert_within(one.output, table[row, targets[row]], bound[row], what="output without a batch", because=BECAUSE)
-        single = layer(x[row : row + 1], target[row : row + 1])
+        single = cell.run(layer)(x[row : row + 1], target[row : row + 1])
         assert tuple(single.output.shape) == (1,)
     result.loss.backward()
     assert all(parameter.grad is not None for parameter in layer.parameters())
@@ -97,8 +97,8 @@ def test_gradient_is_that_of_the_full_table(cell, rng):
     layer = made(cell, rng, *CASES["two clusters"])
     target = torch.tensor([0, 4, 11, 2, 7], device=cell.device.name)
     x = cell.tensor(rng.normal(size=(5, 16)), requires_grad=True)
-    of_loss = torch.autograd.grad(layer(x, target).loss, [x, *layer.parameters()])
-    table = layer.log_prob(x)
+    of_loss = torch.autograd.grad(cell.run(layer)(x, target).loss, [x, *layer.parameters()])
+    table = cell.run(layer.log_prob)(x)
     mean = -table[torch.arange(5), target].mean()
     of_table = torch.autograd.grad(mean, [x, *layer.parameters()])
     tolerance = 1e-4 if cell.dtype == torch.float32 else 1e-11
@@ -111,7 +111,7 @@ def test_gradient_is_that_of_the_full_table(cell, rng):
 def test_predict(cell, rng, features, classes, arguments):
     layer = made(cell, rng, features, classes, arguments)
     x = cell.tensor(rng.normal(size=(64, features)) * 2)
-    table = to_numpy(layer.log_prob(x))
+    table = to_numpy(cell.run(layer.log_prob)(x))
     best, cut = table.argmax(1), layer.cutoffs[0]
     assert (best < cut).any()
     assert (best >= cut).any()
@@ -119,9 +119,9 @@ def test_predict(cell, rng, features, classes, arguments):
     # Where the head prefers the shortlist, its best class is the answer; a cluster's best never beats its cluster.
     wanted = np.where(head < cut, head, best)
     assert (best[head < cut] == head[head < cut]).all()
-    assert to_numpy(layer.predict(x)).tolist() == wanted.tolist()
+    assert to_numpy(cell.run(layer.predict)(x)).tolist() == wanted.tolist()
     for rows in (best < cut, head < cut, head >= cut):
-        assert to_numpy(layer.predict(x[torch.tensor(rows.tolist())])).tolist() == wanted[rows].tolist()
+        assert to_numpy(cell.run(layer.predict)(x[torch.tensor(rows.tolist())])).tolist() == wanted[rows].tolist()
 
 
 @claim("adaptive-softmax-structure")

@@ -50,7 +50,7 @@ def test_forward(cell, x, weight, groups, lay_x, lay_weight):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)  # with one, three dimensions go another way
-        out = getattr(nn.functional, f"conv{len(x) - 2}d")(inputs, kernels, groups=groups)
+        out = cell.run(getattr(nn.functional, f"conv{len(x) - 2}d"))(inputs, kernels, groups=groups)
     finally:
         torch.set_num_threads(threads)
     expected = convolve(whole(x), whole(weight), None, Windows.of(weight[2:]), groups)
@@ -69,7 +69,7 @@ BACKWARD = {
 def test_gradients(cell, x, weight, groups, lay_x, lay_weight, padding):
     inputs = lay_x(cell.tensor(whole(x))).requires_grad_()
     kernels = lay_weight(cell.tensor(whole(weight))).requires_grad_()
-    out = nn.functional.conv2d(inputs, kernels, padding=padding, groups=groups)
+    out = cell.run(nn.functional.conv2d)(inputs, kernels, padding=padding, groups=groups)
     grad = whole(tuple(out.shape))
     out.backward(cell.tensor(grad))
     windows = Windows.of(weight[2:], padding=padding)

@@ -55,16 +55,16 @@ def test_cosine_layouts(cell, rng, layout):
 def test_eps_is_that_of_the_product(cell, one, other, eps):
     product = one * other
     expected = product / max(product, eps)
-    seen = nn.CosineSimilarity(dim=0, eps=eps)(cell.tensor([one, 0.0]), cell.tensor([other, 0.0])).item()
+    seen = cell.run(nn.CosineSimilarity(dim=0, eps=eps))(cell.tensor([one, 0.0]), cell.tensor([other, 0.0])).item()
     assert seen == expected, f"expected {expected}, seen {seen}, as with each norm held at eps"
 
 
 @claim("distance-cosine-zero")
 def test_cosine_with_nothing(cell):
     zero, one = cell.tensor(np.zeros((2, 3)), requires_grad=True), cell.tensor(np.ones((2, 3)))
-    seen = nn.CosineSimilarity()(zero, one)
+    seen = cell.run(nn.CosineSimilarity())(zero, one)
     assert_same(seen.detach(), cell.tensor([0.0, 0.0]), what="similarity with a zero vector")
-    assert_same(nn.CosineSimilarity()(zero, zero).detach(), cell.tensor([0.0, 0.0]), what="of two")
+    assert_same(cell.run(nn.CosineSimilarity())(zero, zero).detach(), cell.tensor([0.0, 0.0]), what="of two")
 
 
 PAIRS = {
@@ -113,14 +113,14 @@ def test_pairwise_norms(cell, rng, p, eps):
 def test_pairwise_counts_with_p_zero(cell):
     x = cell.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     y = cell.tensor([[1.0, 2.5, 3.5], [4.0, 5.0, 7.0]])
-    assert_same(nn.PairwiseDistance(p=0, eps=0.0)(x, y), cell.tensor([2.0, 1.0]), what="elements that differ")
+    assert_same(cell.run(nn.PairwiseDistance(p=0, eps=0.0))(x, y), cell.tensor([2.0, 1.0]), what="elements that differ")
 
 
 @claim("distance-pairwise-keepdim")
 @pytest.mark.parametrize(("shape", "kept"), [((9, 5), (9, 1)), ((5,), (1,)), ((2, 3, 4), (2, 3, 1))], ids=str)
 def test_keepdim(cell, rng, shape, kept):
     x, y = vectors(cell, rng, shape, shape)
-    flat, column = nn.PairwiseDistance()(x, y), nn.PairwiseDistance(keepdim=True)(x, y)
+    flat, column = cell.run(nn.PairwiseDistance())(x, y), cell.run(nn.PairwiseDistance(keepdim=True))(x, y)
     assert column.shape == kept
     assert flat.shape == kept[:-1]
     assert_same(column.reshape(flat.shape), flat, what="distances")
@@ -142,9 +142,11 @@ def test_pdist(cell, rng, shape, p):
 @claim("distance-pdist")
 def test_pdist_defaults_and_counts(cell):
     x = cell.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0], [0.0, 0.0]])
-    assert_same(F.pdist(x), cell.tensor([5.0, 3.0, 0.0, 4.0, 5.0, 3.0]), what="2-norm")
-    assert_same(F.pdist(x, 0.0), cell.tensor([2.0, 1.0, 0.0, 1.0, 2.0, 1.0]), what="number of elements that differ")
-    assert_same(F.pdist(x.T.contiguous().T), F.pdist(x), what="of a transposed matrix")
+    assert_same(cell.run(F.pdist)(x), cell.tensor([5.0, 3.0, 0.0, 4.0, 5.0, 3.0]), what="2-norm")
+    assert_same(
+        cell.run(F.pdist)(x, 0.0), cell.tensor([2.0, 1.0, 0.0, 1.0, 2.0, 1.0]), what="number of elements that differ"
+    )
+    assert_same(cell.run(F.pdist)(x.T.contiguous().T), cell.run(F.pdist)(x), what="of a transposed matrix")
 
 
 @claim("distance-pdist")
@@ -155,9 +157,9 @@ def test_pdist_far_from_the_origin(cell, rng):
 
 @claim("distance-pdist-small")
 def test_pdist_of_little(cell):
-    assert F.pdist(cell.tensor(np.ones((1, 3)))).shape == (0,)
-    assert F.pdist(cell.tensor(np.ones((0, 3)))).shape == (0,)
-    assert_same(F.pdist(cell.tensor(np.ones((3, 0)))), cell.tensor(np.zeros(3)), what="distances of nothing")
+    assert cell.run(F.pdist)(cell.tensor(np.ones((1, 3)))).shape == (0,)
+    assert cell.run(F.pdist)(cell.tensor(np.ones((0, 3)))).shape == (0,)
+    assert_same(cell.run(F.pdist)(cell.tensor(np.ones((3, 0)))), cell.tensor(np.zeros(3)), what="distances of nothing")
 
 
 @claim("distance-pdist-errors")

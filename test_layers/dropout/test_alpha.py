@@ -54,7 +54,7 @@ def which_dropped(out, p):
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
 def test_alpha_dropout(cell, rng, p):
     x = cell.tensor(rng.uniform(1.0, 4.0, (40, 10)), requires_grad=True)
-    out = nn.AlphaDropout(p)(x)
+    out = cell.run(nn.AlphaDropout(p))(x)
     dropped = which_dropped(out, p)
     check(cell, out, to_numpy(x), dropped, p)
     assert 0 < dropped.sum() < dropped.size
@@ -67,15 +67,17 @@ def test_alpha_dropout(cell, rng, p):
 @pytest.mark.parametrize("p", [0.2, 0.5])
 def test_rate(cell, p):
     x = cell.tensor(np.full(20000, 2.0))
-    assert_rate(lambda: torch.from_numpy(which_dropped(nn.AlphaDropout(p)(x), p)), p, what="an element dropped")
+    drop = cell.run(nn.AlphaDropout(p))
+    assert_rate(lambda: torch.from_numpy(which_dropped(drop(x), p)), p, what="an element dropped")
 
 
 @claim("alpha-dropout-values")
 def test_independent_of_its_neighbour(cell):
     x, p = cell.tensor(np.full((100, 200), 2.0)), 0.3
+    drop = cell.run(lambda x: F.alpha_dropout(x, p, training=True))
 
     def alike():
-        mask = which_dropped(F.alpha_dropout(x, p, training=True), p)
+        mask = which_dropped(drop(x), p)
         return torch.from_numpy(mask[:, ::2] == mask[:, 1::2])
 
     assert_rate(alike, p * p + (1 - p) ** 2, what="two elements dropped or kept alike")
@@ -86,7 +88,7 @@ def test_independent_of_its_neighbour(cell):
 @pytest.mark.parametrize("p", [0.25, 0.5])
 def test_feature_alpha_dropout(cell, rng, sizes, p):
     x = cell.tensor(rng.uniform(1.0, 4.0, (6, 20, *sizes)), requires_grad=True)
-    out = nn.FeatureAlphaDropout(p)(x)
+    out = cell.run(nn.FeatureAlphaDropout(p))(x)
     dropped = which_dropped(out, p)
     rows = dropped.reshape(120, -1)
     assert (rows.any(1) == rows.all(1)).all(), "a channel is dropped in part"
@@ -108,7 +110,7 @@ def test_rate_of_planes(cell):
 @claim("feature-alpha-dropout-unbatched")
 def test_without_a_batch(cell):
     x = cell.tensor(np.full((32, 8, 2, 2), 2.0))
-    rows = which_dropped(nn.FeatureAlphaDropout(0.5)(x), 0.5).reshape(32, -1)
+    rows = which_dropped(cell.run(nn.FeatureAlphaDropout(0.5))(x), 0.5).reshape(32, -1)
     part = int((rows.any(1) & ~rows.all(1)).sum())
     if part:
         raise AssertionError(f"expected channels masked or kept as a whole, seen {part} of 32 masked in part")
@@ -117,6 +119,6 @@ def test_without_a_batch(cell):
 @claim("feature-alpha-dropout-trains-by-default")
 def test_default_of_training(cell):
     x = cell.tensor(np.ones((8, 16, 2, 2)))
-    out = F.feature_alpha_dropout(x)
+    out = cell.run(F.feature_alpha_dropout)(x)
     if torch.equal(out, x):
         raise AssertionError("expected channels masked by default, seen the input unchanged")

@@ -81,12 +81,12 @@ def test_in_place(cell, rng, kind, function, shape, p):
     x = cell.tensor(rng.normal(size=shape))
     before = x.clone()
     torch.manual_seed(5)
-    out = kind(p)(x)
+    out = cell.run(kind(p))(x)
     assert_same(x, before, what="the input of a layer out of place")
     torch.manual_seed(5)
     # The layers of alpha dropout are alpha-dropout-in-place's.
     alpha = kind in (nn.AlphaDropout, nn.FeatureAlphaDropout)
-    inside = getattr(F, function)(x, p, True, True) if alpha else kind(p, inplace=True)(x)
+    inside = cell.run(getattr(F, function))(x, p, True, True) if alpha else cell.run(kind(p, inplace=True))(x)
     assert inside.data_ptr() == x.data_ptr()
     assert tuple(x.shape) == tuple(inside.shape) == shape
     assert_same(x, out, what="the input of a layer in place")
@@ -103,12 +103,12 @@ def test_evaluation(cell, rng, kind, function, shape, p):
     layer.register_forward_hook(lambda module, args, out: calls.append(module.training))
     chain = nn.Sequential(nn.Identity(), layer, nn.Identity()).eval()
     state = torch.get_rng_state()
-    out = chain(x)
+    out = cell.run(chain)(x)
     assert_same(out, before, what="output in evaluation")
     assert_same(x, before, what="input in evaluation")
     assert torch.equal(torch.get_rng_state(), state), "evaluation draws random numbers"
     assert calls == [False], "the layer is not called in evaluation"
-    chain.train()(cell.tensor(np.ones(shape)))
+    cell.run(chain.train())(cell.tensor(np.ones(shape)))
     assert calls == [False, True]
 
 
@@ -124,7 +124,7 @@ def dropped_in_part(mask):
 def test_channels_without_a_batch(cell, rng, kind, shape, inplace):
     x = cell.tensor(np.abs(rng.normal(size=shape)) + 0.5)
     before = to_numpy(x)
-    out = kind(0.5, inplace)(x)
+    out = cell.run(kind(0.5, inplace))(x)
     mask = to_numpy(out) == 0
     assert dropped_in_part(mask) == 0
     assert 0 < mask.sum() < mask.size
@@ -182,7 +182,7 @@ def test_documented_dimensions_are_silent(cell, kind, shape):
 
 @claim("dropout-channel-sentence")
 def test_whole_channels(cell):
-    out = nn.Dropout(0.5)(cell.tensor(np.ones((8, 16, 6, 6))))
+    out = cell.run(nn.Dropout(0.5))(cell.tensor(np.ones((8, 16, 6, 6))))
     part = dropped_in_part((to_numpy(out) == 0).reshape(128, 36))
     if part:
         raise AssertionError(f"expected channels dropped or kept as a whole, seen {part} of 128 dropped in part")
@@ -191,7 +191,7 @@ def test_whole_channels(cell):
 @claim("dropout-zeroes-everything")
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf], ids=str)
 def test_special_values_are_dropped(cell, special):
-    seen = to_numpy(nn.Dropout(1.0)(cell.tensor([1.0, special])))
+    seen = to_numpy(cell.run(nn.Dropout(1.0))(cell.tensor([1.0, special])))
     if seen.tolist() != [0.0, 0.0]:
         raise AssertionError(f"expected zeros of [1, {special}] with p = 1, seen {seen.tolist()}")
 
@@ -200,7 +200,7 @@ def test_special_values_are_dropped(cell, special):
 @pytest.mark.parametrize("kind", [nn.AlphaDropout, nn.FeatureAlphaDropout])
 def test_alpha_dropout_in_place(cell, rng, kind):
     x = cell.tensor(rng.normal(size=(4, 8, 2)))
-    out = kind(0.4, inplace=True)(x)
+    out = cell.run(kind(0.4, inplace=True))(x)
     if out.data_ptr() != x.data_ptr():
         raise AssertionError("expected the input's memory, seen memory of its own")
     assert_same(x, out, what="the input")

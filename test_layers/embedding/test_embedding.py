@@ -72,11 +72,13 @@ def test_padding_row(cell, layer, given, row):
     assert (embedding.weight.detach() != 0).all(1).sum() == 4
     with torch.no_grad():
         embedding.weight[row] = 7.0
-    embedding(ids(cell, [[0, 1, 2, 3, 4, row]])).sum().backward()
+    cell.run(embedding)(ids(cell, [[0, 1, 2, 3, 4, row]])).sum().backward()
     assert_same(embedding.weight.grad[row], cell.tensor(np.zeros(3)), what="gradient of the padding row")
     assert (embedding.weight.grad != 0).all(1).sum() == 4
     if layer is nn.Embedding:
-        assert_same(embedding(ids(cell, [row])).detach(), cell.tensor([[7.0] * 3]), what="padding that was set")
+        assert_same(
+            cell.run(embedding)(ids(cell, [row])).detach(), cell.tensor([[7.0] * 3]), what="padding that was set"
+        )
     embedding.reset_parameters()
     assert_same(embedding.weight.detach()[row], cell.tensor(np.zeros(3)), what="padding row after a reset")
 
@@ -102,7 +104,7 @@ def test_max_norm(cell, rng, layer, p, limit):
     embedding = with_weight(cell, layer(6, 3, max_norm=limit, **more), values)
     before = to_numpy(embedding.weight)
     used = [0, 2, 4, 4]
-    out = embedding(ids(cell, [used]))
+    out = cell.run(embedding)(ids(cell, [used]))
     expected = before.copy()
     expected[used] = renormed(before[used], limit, p)
     # The divisor is the norm and 1e-7 more.
@@ -119,7 +121,7 @@ def test_max_norm(cell, rng, layer, p, limit):
 @pytest.mark.parametrize("limit", [2.0**-20, 2.0**-24])
 def test_small_max_norm(cell, limit):
     embedding = with_weight(cell, nn.Embedding(1, 2, max_norm=limit), [[2 * limit, 0.0]])
-    seen = embedding(ids(cell, [0]))[0, 0].item()
+    seen = cell.run(embedding)(ids(cell, [0]))[0, 0].item()
     off = seen / limit
     assert abs(off - 1) < 1e-5, f"expected the norm to be max_norm, seen {off:.3f} of it"
 
@@ -130,7 +132,7 @@ def test_scale_by_frequency(cell, rng, dtype):
     index = [1, 1, 2, 1, 4]
     layer = cell.place(nn.Embedding(5, 2, scale_grad_by_freq=True))
     weights = rng.normal(size=(5, 2))
-    (layer(ids(cell, index, dtype)) * cell.tensor(weights)).sum().backward()
+    (cell.run(layer)(ids(cell, index, dtype)) * cell.tensor(weights)).sum().backward()
     weights = to_numpy(cell.tensor(weights))
     expected = np.zeros((5, 2))
     for row in set(index):
@@ -143,7 +145,7 @@ def test_scale_by_frequency(cell, rng, dtype):
 @pytest.mark.parametrize("mode", ["sum", "mean"])
 def test_bag_scale_by_frequency(cell, mode):
     layer = cell.place(nn.EmbeddingBag(5, 2, mode=mode, scale_grad_by_freq=True))
-    layer(ids(cell, [[1, 1, 2, 1], [2, 2, 0, 1]])).sum().backward()
+    cell.run(layer)(ids(cell, [[1, 1, 2, 1], [2, 2, 0, 1]])).sum().backward()
     share = 1.0 if mode == "sum" else 0.25
     expected = np.array([[share]] * 3 + [[0.0]] * 2) * np.ones((5, 2))
     bound = 8 * torch.finfo(cell.dtype).eps
@@ -321,7 +323,7 @@ def test_per_sample_weights(cell, rng, padding):
 def test_per_sample_weights_only_for_sums(cell, mode):
     layer = cell.place(nn.EmbeddingBag(7, 3, mode=mode))
     with pytest.raises(NotImplementedError, match="only supported for mode='sum'"):
-        layer(ids(cell, [[1, 2]]), per_sample_weights=cell.tensor([[1.0, 1.0]]))
+        cell.run(layer)(ids(cell, [[1, 2]]), per_sample_weights=cell.tensor([[1.0, 1.0]]))
 
 
 @claim("embedding-bag-last-offset")
@@ -341,7 +343,7 @@ def test_last_offset(cell, rng, mode):
 def test_last_offset_ends_the_bag(cell, mode):
     layer = nn.EmbeddingBag(3, 2, mode=mode, include_last_offset=True)
     with_weight(cell, layer, [[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]])
-    seen = layer(ids(cell, [0, 1, 2]), ids(cell, [0, 2]))[0, 0].item()
+    seen = cell.run(layer)(ids(cell, [0, 1, 2]), ids(cell, [0, 2]))[0, 0].item()
     expected = {"sum": 6.0, "mean": 3.0, "max": 5.0}[mode]
     assert seen == expected, f"expected {expected}, seen {seen}"
 
@@ -351,9 +353,9 @@ def test_last_offset_ends_the_bag(cell, mode):
 def test_last_offset_of_rows(cell, mode):
     layer = cell.place(nn.EmbeddingBag(5, 2, mode=mode, include_last_offset=True))
     index = ids(cell, [[0, 1, 2], [3, 4, 4]])
-    seen = layer(index)
+    seen = cell.run(layer)(index)
     layer.include_last_offset = False
-    plain = layer(index)
+    plain = cell.run(layer)(index)
     assert tuple(seen.shape) == (2, 2), f"expected (2, 2), seen {tuple(seen.shape)}"
     assert_same(seen, plain, what="bags")
 
@@ -364,14 +366,14 @@ def test_maximum_of_nan(cell, place):
     values = [1.0, 2.0, 3.0]
     values[place] = math.nan
     layer = with_weight(cell, nn.EmbeddingBag(3, 1, mode="max"), [[value] for value in values])
-    seen = layer(ids(cell, [[0, 1, 2]])).item()
+    seen = cell.run(layer)(ids(cell, [[0, 1, 2]])).item()
     assert math.isnan(seen), f"expected NaN, seen {seen}"
 
 
 @claim("embedding-bag-max-nan")
 def test_maximum_of_infinities(cell):
     layer = with_weight(cell, nn.EmbeddingBag(2, 1, mode="max"), [[-math.inf], [-math.inf]])
-    assert layer(ids(cell, [[0, 1]])).item() == -math.inf
+    assert cell.run(layer)(ids(cell, [[0, 1]])).item() == -math.inf
 
 
 @claim("embedding-bag-same-type")
@@ -420,7 +422,9 @@ def test_bag_errors(cell, options, index, more, error, message):
 @pytest.mark.parametrize("indices", [4, [0, 4, 2], [[1, 1], [0, 4]]], ids=str)
 def test_one_hot(cell, indices, classes):
     places = np.array(indices)
-    seen = F.one_hot(ids(cell, indices), classes) if classes != -1 else F.one_hot(ids(cell, indices))
+    seen = (
+        cell.run(F.one_hot)(ids(cell, indices), classes) if classes != -1 else cell.run(F.one_hot)(ids(cell, indices))
+    )
     expected = torch.tensor(np.eye(classes if classes > 0 else 5)[places].tolist())
     assert seen.dtype == torch.int64
     assert_same(seen, expected.to(torch.int64).to(cell.device.name), what="one-hot")
@@ -428,7 +432,7 @@ def test_one_hot(cell, indices, classes):
 
 @claim("embedding-one-hot")
 def test_one_hot_of_nothing(cell):
-    assert F.one_hot(ids(cell, []), 3).shape == (0, 3)
+    assert cell.run(F.one_hot)(ids(cell, []), 3).shape == (0, 3)
 
 
 @claim("embedding-one-hot-errors")

@@ -55,7 +55,7 @@ def test_values_gradients_and_statistics(cell, rng, training):
     grad = cell.tensor(rng.normal(size=(2, 4, 4, 3)))
     for stem in stems:
         x = cell.tensor(values, requires_grad=True)
-        out = stem(x)
+        out = cell.run(stem)(x)
         out.backward(grad)
         outs.append(out.detach())
         states.append({**stem.state_dict(), "x": x.grad, **{name: p.grad for name, p in stem.named_parameters()}})
@@ -84,7 +84,7 @@ def test_relu_on_its_own(cell, rng):
     x = cell.tensor(values)
     expected = cell.tensor(np.maximum(values, 0))
     for use in (nn.ReLU(), OnTheSpot(), nn.Sequential(nn.ReLU())):
-        assert_same(use(x), expected, what=f"relu by {use}")
+        assert_same(cell.run(use)(x), expected, what=f"relu by {use}")
 
 
 @claim("func-function-is-no-layer")

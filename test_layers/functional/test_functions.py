@@ -20,13 +20,13 @@ def test_one_hot(cell, rng, dim, tau):
     given = {} if dim is None else {"dim": dim}
     axis = -1 if dim is None else dim
     torch.manual_seed(1)
-    hard = F.gumbel_softmax(logits, tau, hard=True, **given)
+    hard = cell.run(F.gumbel_softmax)(logits, tau, hard=True, **given)
     assert hard.dtype == logits.dtype
     values = to_numpy(hard)
     assert set(np.unique(values)) == {0.0, 1.0}
     assert (values.sum(axis) == 1).all()
     torch.manual_seed(1)
-    soft = F.gumbel_softmax(logits, tau, **given)
+    soft = cell.run(F.gumbel_softmax)(logits, tau, **given)
     assert (to_numpy(soft).argmax(axis) == values.argmax(axis)).all()
     weights = cell.tensor(rng.normal(size=(60, 50)))
     grads = [torch.autograd.grad(out, logits, weights)[0] for out in (hard, soft)]
@@ -38,7 +38,8 @@ def test_one_hot(cell, rng, dim, tau):
 def test_distribution(cell, tau):
     logits = cell.tensor([1.0, 0.0, -1.0, 0.5]).expand(20000, 4)
     shares = activation.softmax(to_numpy(logits[0]), 0)
-    out = to_numpy(F.gumbel_softmax(logits, tau))
+    sample = cell.run(lambda x: F.gumbel_softmax(x, tau))
+    out = to_numpy(sample(logits))
     assert (out >= 0).all()
     assert_within(
         torch.from_numpy(out.sum(1)),
@@ -49,7 +50,7 @@ def test_distribution(cell, tau):
     )
     for place, share in enumerate(shares):
         assert_rate(
-            lambda place=place: F.gumbel_softmax(logits, tau).argmax(1) == place,
+            lambda place=place: sample(logits).argmax(1) == place,
             float(share),
             what=f"the largest element at {place}",
         )
@@ -59,9 +60,10 @@ def test_distribution(cell, tau):
 def test_of_two_the_difference_is_logistic(cell):
     # (log y_0 - log y_1) tau is the difference of two Gumbel variables and the logits': P(< 0.5) is a sigmoid.
     logits = cell.tensor([0.7, 0.0]).expand(20000, 2)
+    sample = cell.run(lambda x: F.gumbel_softmax(x, 2.0))
 
     def small():
-        y = F.gumbel_softmax(logits, 2.0)
+        y = sample(logits)
         return (y[:, 0].log() - y[:, 1].log()) * 2.0 < 0.5
 
     assert_rate(small, float(activation.sigmoid(np.asarray(0.5 - 0.7))), what="a log ratio below 1/2")
@@ -70,7 +72,7 @@ def test_of_two_the_difference_is_logistic(cell):
 @claim("func-gumbel-tau-zero")
 @pytest.mark.parametrize("hard", [False, True])
 def test_temperature_of_zero(cell, hard):
-    out = F.gumbel_softmax(cell.tensor([[1.0, 2.0, 0.0]]), tau=0, hard=hard)
+    out = cell.run(F.gumbel_softmax)(cell.tensor([[1.0, 2.0, 0.0]]), tau=0, hard=hard)
     total = float(out.sum())
     if total != 1:
         raise AssertionError(f"expected elements that sum to 1 with tau = 0, seen the sum {total}")
@@ -88,15 +90,15 @@ def test_dtype(cell, name):
     reference = activation.log_softmax if name == "log_softmax" else activation.softmax
     expected = reference(signs * to_numpy(whole).astype(float), 1)
     for x in (whole, whole.double().float()):
-        out = getattr(F, name)(x, 1, dtype=torch.float64)
+        out = cell.run(getattr(F, name))(x, 1, dtype=torch.float64)
         assert out.dtype == torch.float64
         bound = 1e-14 * (1 + np.abs(expected))
         assert_within(out, expected, bound, what=name, because="a few roundings in float64")
-    assert getattr(F, name)(whole.double(), 1, dtype=torch.float32).dtype == torch.float32
+    assert cell.run(getattr(F, name))(whole.double(), 1, dtype=torch.float32).dtype == torch.float32
     # The cast comes first: 70000 is infinite in float16, and so is not a number what it is subtracted from.
     if name == "softmax" and RELEASE >= FLOAT16_ON_CPU_SINCE:
-        assert bool(torch.isnan(getattr(F, name)(whole.float(), 1, dtype=torch.float16)[1]).any())
-    assert getattr(F, name)(whole.float(), 1).dtype == torch.float32
+        assert bool(torch.isnan(cell.run(getattr(F, name))(whole.float(), 1, dtype=torch.float16)[1]).any())
+    assert cell.run(getattr(F, name))(whole.float(), 1).dtype == torch.float32
 
 
 NORMALISED = {
@@ -141,7 +143,7 @@ def test_eps(cell):
 
 @claim("func-normalize-zeros")
 def test_zeros(cell):
-    seen = to_numpy(F.normalize(cell.tensor(np.zeros((2, 3)))))
+    seen = to_numpy(cell.run(F.normalize)(cell.tensor(np.zeros((2, 3)))))
     if seen.any():
         raise AssertionError(f"expected zeros, seen {seen[0].tolist()}")
 

@@ -60,7 +60,7 @@ def test_avg_pool(cell, rng):
     # The sum may be rounded to the cell's dtype before the division.
     magnitude = avg_pool(abs(to_numpy(x)), windows)
     bound = sum_bound(cell, 7, magnitude, expected) + float(torch.finfo(cell.dtype).eps) * magnitude
-    seen = F.avg_pool2d(x, (2, 3), stride=(2, 1), padding=(1, 0))
+    seen = cell.run(F.avg_pool2d)(x, (2, 3), stride=(2, 1), padding=(1, 0))
     assert_within(seen, expected, bound, what="avg_pool2d", because="a sum over six elements and a division")
 
 
@@ -84,13 +84,14 @@ def test_nothing_is_kept(cell, rng, function):
             return function(x, w)
 
     caller = Calling()
+    run = cell.run(lambda x, w: caller(x, w))
     values = rng.normal(size=(2, 2, 4, 3))
     first, second = cell.tensor(values), cell.tensor(2 * values[::-1])
     w = cell.tensor(rng.normal(size=(1, 2, 3, 2)))
     before = [tensor.clone() for tensor in (first, w)]
-    once = caller(first, w)
-    caller(second, w)
-    assert_same(caller(first, w), once, what="the same call after another one")
+    once = run(first, w)
+    run(second, w)
+    assert_same(run(first, w), once, what="the same call after another one")
     assert_same([first, w], before, what="the arguments")
     assert list(caller.state_dict()) == []
     assert vars(caller).keys() == vars(nn.Module()).keys()
@@ -100,10 +101,10 @@ def test_nothing_is_kept(cell, rng, function):
 def test_batch_norm_changes_the_statistics_it_is_given(cell, rng):
     x = cell.tensor(rng.normal(size=(4, 2)) + 3)
     given = [cell.tensor([0.0, 0.0]), cell.tensor([1.0, 1.0])]
-    F.batch_norm(x, *given, training=True)
+    cell.run(F.batch_norm)(x, *given, training=True)
     assert all(float(mean) > 0.1 for mean in given[0])
     after = [tensor.clone() for tensor in given]
-    F.batch_norm(x, *given)
+    cell.run(F.batch_norm)(x, *given)
     assert_same(given, after, what="statistics after a call without training=")
 
 
@@ -122,14 +123,16 @@ class Dropping(nn.Module):
 def test_dropout_that_is_not_told(cell):
     module, x = Dropping(tell=False).eval(), cell.tensor(np.ones(20000))
     assert not module.training
-    assert_rate(lambda: module(x) == 0, 0.3, what="an element dropped in evaluation")
+    run = cell.run(module)
+    assert_rate(lambda: run(x) == 0, 0.3, what="an element dropped in evaluation")
 
 
 @claim("func-dropout-ignores-eval")
 def test_dropout_that_is_told(cell):
     module, x = Dropping(tell=True), cell.tensor(np.ones(20000))
-    assert_same(module.eval()(x), x, what="output in evaluation")
-    assert_rate(lambda: module.train()(x) == 0, 0.3, what="an element dropped in training")
+    assert_same(cell.run(module.eval())(x), x, what="output in evaluation")
+    run = cell.run(module.train())
+    assert_rate(lambda: run(x) == 0, 0.3, what="an element dropped in training")
 
 
 @claim("func-training-defaults")
@@ -147,14 +150,14 @@ def test_defaults_of_dropout(cell, name, training):
     function, sizes = getattr(F, name), {"dropout1d": (3,), "dropout3d": (1, 2, 2)}.get(name, (2, 2))
     assert inspect.signature(function).parameters["training"].default is training
     x = cell.tensor(np.ones((4, 64, *sizes)))
-    assert bool((function(x) != x).any()) == training
+    assert bool((cell.run(function)(x) != x).any()) == training
 
 
 @claim("func-training-defaults")
 def test_rrelu_and_batch_norm_do_not_train_by_default(cell, rng):
     x = cell.tensor(-np.abs(rng.normal(size=(4, 8))))
     # Not training, the slope of rrelu is the middle of its bounds: (1/2 + 1/4) / 2 = 3/8.
-    assert_same(F.rrelu(x, 0.25, 0.5), x * 0.375, what="rrelu")
+    assert_same(cell.run(F.rrelu)(x, 0.25, 0.5), x * 0.375, what="rrelu")
     mean, variance = cell.tensor(np.zeros(8)), cell.tensor(np.ones(8))
-    assert_same(F.batch_norm(x, mean, variance, eps=0.0), x, what="batch_norm")
+    assert_same(cell.run(F.batch_norm)(x, mean, variance, eps=0.0), x, what="batch_norm")
     assert_same([mean, variance], [torch.zeros_like(mean), torch.ones_like(mean)], what="statistics")

@@ -99,10 +99,10 @@ def placed(cell, rng, make):
     return layer
 
 
-def run(layer, x, grad):
+def run(cell, layer, x, grad):
     """The output, and the gradients of input and parameters."""
     x = x.detach().requires_grad_()
-    out = layer(x)
+    out = cell.run(layer)(x)
     return [out.detach(), *torch.autograd.grad(out, [x, *layer.parameters()], grad)]
 
 
@@ -127,8 +127,8 @@ def test_input(cell, rng, make, count):
     for layout in LAYOUTS:
         x = layout(cell.tensor(whole_numbers(rng, SHAPE)))
         grad = cell.tensor(whole_numbers(rng, tuple(layer(x).shape)))
-        plain = run(layer, x.clone(memory_format=torch.contiguous_format), grad)
-        check(cell, run(layer, x, grad), plain, count, layout.__name__)
+        plain = run(cell, layer, x.clone(memory_format=torch.contiguous_format), grad)
+        check(cell, run(cell, layer, x, grad), plain, count, layout.__name__)
 
 
 WEIGHTS = {
@@ -147,10 +147,10 @@ def test_weight(cell, rng, name):
     make, count = LAYERS[name]
     layer, x = placed(cell, rng, make), cell.tensor(whole_numbers(rng, SHAPE))
     grad = cell.tensor(whole_numbers(rng, tuple(layer(x).shape)))
-    plain, weight = run(layer, x, grad), layer.weight.detach()
+    plain, weight = run(cell, layer, x, grad), layer.weight.detach()
     for layout, lay_out in WEIGHTS.items():
         layer.weight = nn.Parameter(lay_out(weight))
-        check(cell, run(layer, x, grad), plain, count, f"{layout} weight")
+        check(cell, run(cell, layer, x, grad), plain, count, f"{layout} weight")
 
 
 @claim("layout-of-gradients")
@@ -164,8 +164,8 @@ def test_gradient_of_the_output(cell, rng, make, count):
         "strided": cell.tensor(whole_numbers(rng, (*shape[:-1], 3 * shape[-1])))[..., 1::3],
     }
     for name, grad in grads.items():
-        plain = run(layer, x, grad.clone(memory_format=torch.contiguous_format))
-        check(cell, run(layer, x, grad), plain, count, f"{name} gradient")
+        plain = run(cell, layer, x, grad.clone(memory_format=torch.contiguous_format))
+        check(cell, run(cell, layer, x, grad), plain, count, f"{name} gradient")
 
 
 NORMALISATIONS = {
@@ -186,6 +186,6 @@ def test_gradient_of_a_normalisation(cell, make, shape, layout):
     x = cell.tensor((np.arange(count) * 5 % 7 + np.arange(count) % 3.0).reshape(shape))
     grad = cell.tensor((np.arange(count) * 11 % 13 - 6.0).reshape(shape))
     layer = cell.place(make())
-    plain, seen = run(layer, x, grad)[1], run(layer, x, layout(grad))[1]
+    plain, seen = run(cell, layer, x, grad)[1], run(cell, layer, x, layout(grad))[1]
     bound = gamma(40 * count, rounding_unit(cell.dtype)) * 40
     assert_within(seen, to_numpy(plain), bound, what="gradient of x", because="sums in another order")

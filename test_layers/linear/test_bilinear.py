@@ -47,7 +47,7 @@ def test_forward(cell, rng, lead, first, second, out, bias):
     magnitude = bilinear(*(None if factor is None else abs(factor) for factor in factors))
     # Each product has three factors: two roundings.
     bound = sum_bound(cell, 2 * first * second + 3, magnitude, expected)
-    assert_within(layer(*inputs), expected, bound, what="output", because=BECAUSE)
+    assert_within(cell.run(layer)(*inputs), expected, bound, what="output", because=BECAUSE)
 
 
 @claim("bilinear-gradients")
@@ -55,7 +55,7 @@ def test_forward(cell, rng, lead, first, second, out, bias):
 def test_gradients(cell, rng, lead, first, second, out, bias):
     layer, inputs, (x1, x2, weight, _) = setting(cell, rng, lead, first, second, out, bias)
     grad = cell.tensor(rng.normal(size=(*lead, out)))
-    layer(*inputs).backward(grad)
+    cell.run(layer)(*inputs).backward(grad)
     given = to_numpy(grad)
     lead_axes = tuple(range(given.ndim - 1))
     rows = [array.reshape(-1, array.shape[-1]) for array in (given, x1, x2)]
@@ -148,7 +148,7 @@ LEADS = {"1-D": (), "2-D": (4,), "3-D": (2, 3), "4-D": (2, 1, 3)}
 def check_vector(cell, rng, lead, bias):
     x, weight = cell.tensor(rng.normal(size=(*lead, 5))), cell.tensor(rng.normal(size=5))
     shift = cell.tensor(0.5) if bias else None
-    out = nn.functional.linear(x, weight, shift)
+    out = cell.run(nn.functional.linear)(x, weight, shift)
     factors = [to_numpy(x), to_numpy(weight)[None], to_numpy(shift).reshape(1) if bias else None]
     expected = linear(*factors)[..., 0]
     magnitude = linear(*(None if factor is None else abs(factor) for factor in factors))[..., 0]

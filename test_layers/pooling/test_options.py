@@ -57,14 +57,14 @@ def test_views(cell, rng, view):
 def test_order_of_max_pooling(cell, dims):
     x = torch.arange(7.0**dims, device=cell.device.name).reshape(1, 1, *[7] * dims)
     layer, function = getattr(nn, f"MaxPool{dims}d"), getattr(F, f"max_pool{dims}d")
-    places = [one.tolist() for one in layer(3, 2, 1, 1, True)(x)]
+    places = [one.tolist() for one in cell.run(layer(3, 2, 1, 1, True))(x)]
     assert len(places) == 2
-    assert [one.tolist() for one in function(x, 3, 2, 1, 1, False, True)] == places
+    assert [one.tolist() for one in cell.run(function)(x, 3, 2, 1, 1, False, True)] == places
     # A kernel of 2 and stride 2 on seven elements: ceil_mode has a window more.
-    ceiling = layer(2, 2, 0, 1, False, True)(x)
+    ceiling = cell.run(layer(2, 2, 0, 1, False, True))(x)
     assert tuple(ceiling.shape[2:]) == (4,) * dims
-    assert_same(function(x, 2, 2, 0, 1, True), ceiling, what="the function with ceil_mode in fifth place")
-    assert tuple(function(x, 2, None, 0, 1, False).shape[2:]) == (3,) * dims
+    assert_same(cell.run(function)(x, 2, 2, 0, 1, True), ceiling, what="the function with ceil_mode in fifth place")
+    assert tuple(cell.run(function)(x, 2, None, 0, 1, False).shape[2:]) == (3,) * dims
 
 
 @claim("pool-argument-order")
@@ -86,10 +86,10 @@ def test_order_of_average_pooling(cell, dims):
 def test_whole_numbers(cell, dtype):
     least = torch.iinfo(dtype).min
     x = torch.tensor([[[5, 3, least, least], [4, 100, least, least]]], dtype=dtype, device=cell.device.name)
-    out, indices = nn.MaxPool2d(2, return_indices=True)(x)
+    out, indices = cell.run(nn.MaxPool2d(2, return_indices=True))(x)
     assert_same(out, torch.tensor([[[100, least]]], dtype=dtype, device=cell.device.name), what="maxima")
     assert indices[0, 0, 0].item() == 5
-    padded = nn.MaxPool2d(2, 2, 1)(x)
+    padded = cell.run(nn.MaxPool2d(2, 2, 1))(x)
     expected = torch.tensor([[[5, 3, least], [4, 100, least]]], dtype=dtype, device=cell.device.name)
     assert_same(padded, expected, what="maxima with padding")
 

@@ -134,7 +134,7 @@ def test_scale_factor(cell, rng, mode, shape, factors, recompute):
     layer = nn.Upsample(None, factors, mode, corners, recompute)
     matrices = matrices_of(mode, shape[2:], wanted, scales=None if recompute else factors)
     assert layer.align_corners is corners
-    check(cell, x, layer(x), matrices)
+    check(cell, x, cell.run(layer)(x), matrices)
 
 
 @claim("resize-scale-factor")
@@ -156,7 +156,7 @@ def test_whole_factor(cell, mode, factors):
     for factor in factors:
         for dims in (1, 2):
             x = cell.tensor(np.arange(3.0).reshape(1, 1, *[1] * (dims - 1), 3))
-            out = nn.functional.interpolate(x, scale_factor=float(factor), mode=mode)
+            out = cell.run(nn.functional.interpolate)(x, scale_factor=float(factor), mode=mode)
             counts = [int((to_numpy(out).reshape(-1, 3 * factor)[0] == value).sum()) for value in range(3)]
             assert counts == [factor] * 3, f"times {factor}, {dims}-D: expected {[factor] * 3}, seen {counts}"
             assert_same(
@@ -171,7 +171,7 @@ def test_whole_factor(cell, mode, factors):
 def test_corners_are_kept(cell, rng, mode):
     _, dims = LINEAR[mode]
     x = cell.tensor(rng.integers(-9, 10, size=(1, 2, *(4, 3, 5)[:dims])).astype(float))
-    out = nn.functional.interpolate(x, size=(9, 7, 6)[:dims], mode=mode, align_corners=True)
+    out = cell.run(nn.functional.interpolate)(x, size=(9, 7, 6)[:dims], mode=mode, align_corners=True)
     ends = np.ix_(*[[0, -1]] * dims)
     for channel in range(2):
         at_corners = to_numpy(x)[0, channel][ends]
@@ -186,7 +186,7 @@ def test_independent_of_the_size(cell, rng, mode):
     _, dims = LINEAR[mode]
     x = cell.tensor(rng.normal(size=(1, 2, *(4, 3, 5)[:dims], 0)[: dims + 2]))
     longer = torch.cat([x, x.flip(-1) + 1], -1)
-    short, long = (nn.functional.interpolate(given, scale_factor=2.0, mode=mode) for given in (x, longer))
+    short, long = (cell.run(nn.functional.interpolate)(given, scale_factor=2.0, mode=mode) for given in (x, longer))
     same = 2 * x.shape[-1] - 3
     bound = gamma(600, accumulation_unit(cell)) * (1 + np.abs(to_numpy(longer)).max()) * 4
     assert_within(long[..., :same], to_numpy(short[..., :same]), bound, what="outputs before the end", because=BECAUSE)
@@ -203,7 +203,7 @@ ONE_COLUMN = {
 
 def check_filtered(cell, rng, mode, shape, wanted):
     x = cell.tensor(rng.normal(size=shape), requires_grad=True)
-    out = nn.functional.interpolate(x, size=wanted, mode=mode, antialias=True)
+    out = cell.run(nn.functional.interpolate)(x, size=wanted, mode=mode, antialias=True)
     along = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
     matrices = [resize_matrix(along, *pair, antialias=True) for pair in zip(shape[2:], wanted, strict=True)]
     check(cell, x, out, matrices)
@@ -242,7 +242,7 @@ def test_one_column(cell, mode, shape, wanted):
     # In each column the rows are 0, 1, 2 and so on, whose means differ: what is seen is the same in every run.
     values = np.zeros(shape) + np.arange(float(shape[2])).reshape(-1, 1)
     x = cell.tensor(values)
-    out = nn.functional.interpolate(x, size=wanted, mode=mode, antialias=True)
+    out = cell.run(nn.functional.interpolate)(x, size=wanted, mode=mode, antialias=True)
     check(cell, x, out, matrices_of(mode, shape[2:], wanted, antialias=True), what="one column")
 
 
@@ -251,7 +251,7 @@ def test_one_column(cell, mode, shape, wanted):
 def test_bytes(cell, rng, mode):
     values = rng.choice([0.0, 255.0], size=(1, 3, 6, 7))
     x = cell.tensor(values, dtype=torch.uint8)
-    out = nn.functional.interpolate(x, size=(11, 9), mode=mode)
+    out = cell.run(nn.functional.interpolate)(x, size=(11, 9), mode=mode)
     assert out.dtype == torch.uint8
     # Each pass ends in whole numbers, of the width first.
     high, wide = matrices_of(mode, (6, 7), (11, 9))
@@ -288,7 +288,7 @@ LAYERS = {
 @pytest.mark.parametrize(("make", "mode", "corners", "wanted", "scales"), LAYERS.values(), ids=LAYERS)
 def test_layers(cell, rng, make, mode, corners, wanted, scales):
     x = cell.tensor(rng.normal(size=(2, 3, 3, 4)))
-    check(cell, x, make()(x), matrices_of(mode, (3, 4), wanted, corners, scales))
+    check(cell, x, cell.run(make())(x), matrices_of(mode, (3, 4), wanted, corners, scales))
 
 
 @claim("resize-layers")

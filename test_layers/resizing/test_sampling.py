@@ -78,7 +78,9 @@ def test_gradients(cell, rng, mode, dims, padding, corners):
 def test_reflected_until_within(cell):
     x = cell.tensor(np.arange(8.0).reshape(1, 1, 1, 8))
     samples = [
-        nn.functional.grid_sample(x, cell.tensor([[[[place, 0.0]]]]), padding_mode="reflection", align_corners=False)
+        cell.run(nn.functional.grid_sample)(
+            x, cell.tensor([[[[place, 0.0]]]]), padding_mode="reflection", align_corners=False
+        )
         for place in (-3.5, -0.5)
     ]
     assert_within(samples[0], to_numpy(samples[1]), allowed(cell, (8,), 8.0), what="reflected", because=BECAUSE)
@@ -101,7 +103,7 @@ def test_not_a_number(cell, mode, dims, padding, corners):
     samples = []
     for place in (float("nan"), -1.0):
         grid = cell.tensor([place] + [0.0] * (dims - 1)).reshape(1, *[1] * dims, dims)
-        samples.append(nn.functional.grid_sample(x, grid, mode, padding, corners).item())
+        samples.append(cell.run(nn.functional.grid_sample)(x, grid, mode, padding, corners).item())
     assert samples[0] == samples[1], f"expected what is at -1, {samples[1]:g}, seen {samples[0]:g}"
 
 
@@ -135,8 +137,8 @@ def test_affine_grid(cell, rng, sizes, corners):
 def test_identity(cell, rng, dims, corners):
     x = cell.tensor(rng.normal(size=(2, 3, *(4, 5, 3)[:dims])))
     theta = cell.tensor(np.eye(dims, dims + 1)[None].repeat(2, 0))
-    grid = nn.functional.affine_grid(theta, x.shape, align_corners=corners)
-    out = nn.functional.grid_sample(x, grid, align_corners=corners)
+    grid = cell.run(nn.functional.affine_grid)(theta, x.shape, align_corners=corners)
+    out = cell.run(nn.functional.grid_sample)(x, grid, align_corners=corners)
     bound = allowed(cell, x.shape[2:], float(x.abs().max()))
     assert_within(out, to_numpy(x), bound, what="samples", because=BECAUSE)
 

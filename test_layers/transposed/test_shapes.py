@@ -77,14 +77,16 @@ def test_gradient_of_convolution(cell, rng, x, weight, more):
     dims = len(x) - 2
     inputs = cell.tensor(rng.integers(-3, 4, size=x).astype(float), requires_grad=True)
     kernels = cell.tensor(rng.integers(-3, 4, size=weight).astype(float))
-    out = getattr(nn.functional, f"conv{dims}d")(inputs, kernels, **more)
+    out = cell.run(getattr(nn.functional, f"conv{dims}d"))(inputs, kernels, **more)
     grad = cell.tensor(rng.integers(-3, 4, size=tuple(out.shape)).astype(float))
     out.backward(grad)
     groups = more.get("groups", 1)
     layer = LAYERS[dims](weight[0], weight[1] * groups, weight[2:], bias=False, **more)
     layer.weight.data = kernels
     assert_same(
-        cell.place(layer)(grad, output_size=list(x[2:])), inputs.grad, what="gradient of the convolution's input"
+        cell.run(cell.place(layer))(grad, output_size=list(x[2:])),
+        inputs.grad,
+        what="gradient of the convolution's input",
     )
 
 
@@ -95,8 +97,8 @@ def test_stride_inserts_zeros(cell, rng, stride):
     weight = cell.tensor(rng.integers(-3, 4, size=(2, 3, 2, 3)).astype(float))
     apart = x.new_zeros(2, 2, *((size - 1) * step + 1 for size, step in zip(x.shape[2:], stride, strict=True)))
     apart[:, :, :: stride[0], :: stride[1]] = x
-    strided = nn.functional.conv_transpose2d(x, weight, stride=stride)
-    assert_same(strided, nn.functional.conv_transpose2d(apart, weight), what="output with a stride")
+    strided = cell.run(nn.functional.conv_transpose2d)(x, weight, stride=stride)
+    assert_same(strided, cell.run(nn.functional.conv_transpose2d)(apart, weight), what="output with a stride")
 
 
 @claim("convt-output-size")
@@ -115,7 +117,7 @@ def test_output_size(cell, rng, dims, lead):
     bound = kernel_sum_bound(cell, layer.weight[:, 0].numel() + 1, magnitude, expected)
     if lead == (3,):
         expected, bound = expected[0], bound[0]
-    out = layer(x, output_size=[*lead, *wanted])
+    out = cell.run(layer)(x, output_size=[*lead, *wanted])
     assert_within(out, expected, bound, what="output", because="a sum of products in any order")
 
 

@@ -170,7 +170,7 @@ def test_unbatched(cell, rng, dims):
 def test_empty_batch(cell, dims, groups):
     layer = cell.place(LAYERS[dims](2, 4, 2, stride=2, padding=1, groups=groups))
     x = cell.tensor(np.empty((0, 2, *(5, 4, 3)[:dims]), np.float32), requires_grad=True)
-    out = layer(x)
+    out = cell.run(layer)(x)
     assert tuple(out.shape) == (0, 4, *(8, 6, 4)[:dims])
     out.sum().backward()
     assert x.grad is not None
@@ -203,7 +203,7 @@ def run_turned(cell, weight, groups):
     """Input and kernel, in which one dimension has one element and a stride of its own, and the output."""
     x = cell.tensor(whole_numbers((2, 4, 3, 3))).contiguous(memory_format=torch.channels_last).requires_grad_()
     kernels = turned(cell.tensor(whole_numbers(weight))).requires_grad_()
-    return x, kernels, nn.functional.conv_transpose2d(x, kernels, groups=groups)
+    return x, kernels, cell.run(nn.functional.conv_transpose2d)(x, kernels, groups=groups)
 
 
 @claim("convt-strides-of-one")

@@ -332,7 +332,7 @@ def test_bce_weight_per_sample(cell, rng, shape):
     x, y = cell.tensor(rng.uniform(0.1, 0.9, shape)), cell.tensor(rng.uniform(size=shape))
     loss = nn.BCELoss(weight=cell.tensor(weights), reduction="none")
     try:
-        seen = loss(x, y)
+        seen = cell.run(loss)(x, y)
     except RuntimeError as error:
         raise AssertionError(f"expected a weight for each sample, seen {error}") from None
     alone = nn.BCELoss(reduction="none")(x, y) * cell.tensor(weights)[:, None]
@@ -490,9 +490,9 @@ def test_multi_margin(cell, rng, shape, options, weighted, reduction):
 @claim("loss-multi-margin", "loss-multilabel-margin")
 def test_margin_examples(cell):
     x = cell.tensor([[0.1, 0.2, 0.4, 0.8]])
-    single = nn.MultiMarginLoss()(x, torch.tensor([3], device=cell.device.name))
+    single = cell.run(nn.MultiMarginLoss())(x, torch.tensor([3], device=cell.device.name))
     assert abs(single.item() - 0.25 * (0.3 + 0.4 + 0.6)) < 1e-6
-    several = nn.MultiLabelMarginLoss()(x, torch.tensor([[3, 0, -1, 1]], device=cell.device.name))
+    several = cell.run(nn.MultiLabelMarginLoss())(x, torch.tensor([[3, 0, -1, 1]], device=cell.device.name))
     assert abs(several.item() - 0.25 * (1.1 + 1.3 + 0.4 + 0.6)) < 1e-6
 
 
@@ -511,7 +511,7 @@ def test_multi_margin_errors(cell):
 def test_multi_margin_of_nothing(cell):
     dirt = [cell.tensor(np.full(1, 7.0)) for _ in range(256)]
     del dirt  # so that memory that is handed out uninitialised holds no 0
-    loss = nn.MultiMarginLoss(reduction="sum")
+    loss = cell.run(nn.MultiMarginLoss(reduction="sum"))
     y = torch.zeros(0, dtype=torch.int64, device=cell.device.name)
     seen = [loss(cell.tensor(np.ones((0, 4))), y).item() for _ in range(200)]
     assert not any(seen), "expected 0 for the sum of nothing, seen other numbers"
@@ -545,10 +545,10 @@ def test_targets_after_the_padding(cell, rng, after):
     x = normal(cell, rng, (1, 4), requires_grad=False)
     plain, more = (cell.tensor([[3, 0, -1, last]], dtype=torch.int64) for last in (-1, after))
     try:
-        seen = nn.MultiLabelMarginLoss()(x, more)
+        seen = cell.run(nn.MultiLabelMarginLoss())(x, more)
     except RuntimeError as error:
         raise AssertionError(f"expected the loss of [3, 0], seen {error}") from None
-    assert_same(seen, nn.MultiLabelMarginLoss()(x, plain), what="loss")
+    assert_same(seen, cell.run(nn.MultiLabelMarginLoss())(x, plain), what="loss")
 
 
 @claim("loss-multilabel-soft-margin")
@@ -594,7 +594,7 @@ def test_soft_margin_on_the_right_side(cell):
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_soft_margin_far_on_the_wrong_side(cell, sign):
     x, y = cell.tensor([-1000.0 * sign], requires_grad=True), cell.tensor([sign])
-    loss = nn.SoftMarginLoss()(x, y)
+    loss = cell.run(nn.SoftMarginLoss())(x, y)
     (slope,) = torch.autograd.grad(loss, x)
     assert loss.item() == 1000.0, f"expected 1000, seen {loss.item()} with slope {slope.item()}"
     assert slope.item() == -sign, f"expected slope {-sign}, seen {slope.item()}"

@@ -118,7 +118,7 @@ def test_ctc_gradient_of_log_probs(cell, rng):
 
     x = inputs_of(cell, rng, samples=1)
     y = torch.tensor([[1, 2]], device=cell.device.name)
-    loss = nn.CTCLoss(reduction="sum")(x, y, torch.tensor([5]), torch.tensor([2]))
+    loss = cell.run(nn.CTCLoss(reduction="sum"))(x, y, torch.tensor([5]), torch.tensor([2]))
     (seen,) = torch.autograd.grad(loss, x)
     inputs = Term(to_numpy(x))
     (wanted,) = gradients([losses.ctc(inputs, [[1, 2]], [5], 0).sum()], [np.array(1.0)], [inputs])
@@ -140,7 +140,7 @@ def test_what_lies_beyond_the_lengths(cell, rng):
     results = []
     for values, labels in ((logits, y), (other, elsewhere)):
         x = cell.tensor(values, requires_grad=True)
-        loss = nn.CTCLoss(reduction="none")(x.log_softmax(2), labels, torch.tensor(lengths), sizes)
+        loss = cell.run(nn.CTCLoss(reduction="none"))(x.log_softmax(2), labels, torch.tensor(lengths), sizes)
         (slope,) = torch.autograd.grad(loss.sum(), x)
         results.append((loss.detach(), slope))
     assert_same(results[1][0], results[0][0], what="loss")
@@ -157,7 +157,9 @@ def test_ctc_infinity(cell, rng, zero, reduction):
     targets, lengths = [[1, 1], [1, 2]], [2, 5]
     y, sizes = arranged(cell, targets, True)
     x = cell.tensor(rng.normal(size=(5, 2, 3)), requires_grad=True)
-    loss = nn.CTCLoss(reduction=reduction, zero_infinity=zero)(x.log_softmax(2), y, torch.tensor(lengths), sizes)
+    loss = cell.run(nn.CTCLoss(reduction=reduction, zero_infinity=zero))(
+        x.log_softmax(2), y, torch.tensor(lengths), sizes
+    )
     (alone,) = (nn.CTCLoss(reduction="none")(x.log_softmax(2)[:, 1:], y[1:], torch.tensor([5]), sizes[1:]),)
     lost = 0.0 if zero else float("inf")
     finite = alone.item()

@@ -225,4 +225,4 @@ def test_margin_zero(cell):
         cell.tensor([[3.0, 4.0], [0.0, 1.0]]),
         cell.tensor([[0.0, 1.0]] * 2),
     )
-    assert abs(loss(a, p, n).item() - 2.0) < 1e-5
+    assert abs(cell.run(loss)(a, p, n).item() - 2.0) < 1e-5

@@ -45,7 +45,7 @@ def test_l1_of_complex_numbers(cell, reduction):
     x = torch.tensor([3 + 4j, -8 + 6j, 1j], dtype=dtype, device=cell.device.name)
     y = torch.tensor([0, 0, 13j], dtype=dtype, device=cell.device.name)
     expected = {"none": [5.0, 10.0, 12.0], "mean": 9.0, "sum": 27.0}[reduction]
-    assert_same(nn.L1Loss(reduction=reduction)(x, y), cell.tensor(expected), what="loss")
+    assert_same(cell.run(nn.L1Loss(reduction=reduction))(x, y), cell.tensor(expected), what="loss")
 
 
 @claim("loss-mse")
@@ -105,7 +105,7 @@ def test_smooth_l1_limits(cell, rng):
         return losses.absolute(x, y)
 
     assert_formula(cell, rng, nn.SmoothL1Loss(reduction="none", beta=0.0), formula, [x, y])
-    assert_same(nn.SmoothL1Loss(reduction="none", beta=math.inf)(x, y), 0 * x.detach(), what="infinite beta")
+    assert_same(cell.run(nn.SmoothL1Loss(reduction="none", beta=math.inf))(x, y), 0 * x.detach(), what="infinite beta")
     with pytest.raises(RuntimeError, match="does not support negative values for beta"):
         nn.SmoothL1Loss(beta=-1e-3)(x, y)
 
@@ -125,8 +125,8 @@ def test_huber(cell, rng, shape, reduction, delta):
 @pytest.mark.parametrize("delta", [0.25, 1.0, 4.0])
 def test_huber_is_delta_times_smooth_l1(cell, rng, delta):
     x, y = both(cell, rng, (31,))
-    huber = nn.HuberLoss(reduction="none", delta=delta)(x, y)
-    smooth = nn.SmoothL1Loss(reduction="none", beta=delta)(x, y)
+    huber = cell.run(nn.HuberLoss(reduction="none", delta=delta))(x, y)
+    smooth = cell.run(nn.SmoothL1Loss(reduction="none", beta=delta))(x, y)
     # A power of two: each piece rounds alike in both.
     bound = 4 * torch.finfo(cell.dtype).eps * to_numpy(huber)
     assert_within(smooth * delta, to_numpy(huber), bound, what="delta times smooth L1", because="3 roundings each")
@@ -245,7 +245,7 @@ def test_gaussian_var_shapes(cell, rng, shape, var):
 def test_gaussian_refuses_var(cell, rng, var):
     x, y = both(cell, rng, (3, 5))
     with pytest.raises(ValueError, match="var is of incorrect size"):
-        nn.GaussianNLLLoss()(x, y, cell.tensor(np.ones(var)))
+        cell.run(nn.GaussianNLLLoss())(x, y, cell.tensor(np.ones(var)))
 
 
 @claim("loss-gaussian-any-dimension-one")

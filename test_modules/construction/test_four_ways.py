@@ -53,7 +53,7 @@ def test_equal_outputs_from_equal_weights(cell, rng):
             for mine, others in zip(network.parameters(), first, strict=True):
                 mine.copy_(others)
     with torch.backends.cudnn.flags(deterministic=True):
-        outputs = [network(x) for network in networks]
+        outputs = [cell.run(network)(x) for network in networks]
         for output in outputs:
             output.backward(grad)
     for network, output in zip(networks, outputs, strict=True):

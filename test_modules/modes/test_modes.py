@@ -34,7 +34,7 @@ def test_layers_train_without_gradients(without, cell, rng):
     dropout, norm = nn.Dropout(0.5), cell.place(nn.BatchNorm1d(3))
     x = cell.tensor(rng.normal(2.0, 3.0, (64, 3)))
     with without():
-        dropped, output = dropout(x), norm(x)
+        dropped, output = cell.run(dropout)(x), cell.run(norm)(x)
     kept = dropped != 0
     assert 0 < kept.sum() < x.numel()
     assert_same(dropped[kept], (x * 2)[kept], what="kept elements")
@@ -61,18 +61,18 @@ def test_layers_train_without_gradients(without, cell, rng):
 def test_layers_without_a_mode(layer, cell, rng):
     layer = cell.place(layer)
     x = cell.tensor(rng.normal(size=(4, 3)))
-    assert_same(layer.train()(x), layer.eval()(x), what="output")
+    assert_same(cell.run(layer.train())(x), cell.run(layer.eval())(x), what="output")
 
 
 @claim("mode-only-certain-modules")
 def test_layers_with_a_mode(cell, rng):
     x = cell.tensor(rng.normal(2.0, 3.0, (64, 3)))
     dropout, norm = nn.Dropout(0.5), cell.place(nn.BatchNorm1d(3))
-    assert (dropout.train()(x) == 0).any()
-    assert_same(dropout.eval()(x), x, what="dropout in evaluation")
-    norm.eval()(x)
+    assert (cell.run(dropout.train())(x) == 0).any()
+    assert_same(cell.run(dropout.eval())(x), x, what="dropout in evaluation")
+    cell.run(norm.eval())(x)
     assert norm.num_batches_tracked.item() == 0
-    norm.train()(x)
+    cell.run(norm.train())(x)
     assert norm.num_batches_tracked.item() == 1
 
 
@@ -135,7 +135,7 @@ def test_gradients_flow_through_what_is_frozen(cell):
         layer.weight.data.copy_(cell.tensor(np.array(values, dtype=float)))
     middle.requires_grad_(False)
     x = cell.tensor([[1.0, 10.0]])
-    last(middle(first(x))).backward(cell.tensor([[1.0, 1.0]]))
+    cell.run(lambda x: last(middle(first(x))))(x).backward(cell.tensor([[1.0, 1.0]]))
     a, b, c = (to_numpy(layer.weight) for layer in (first, middle, last))
     rows, ones = to_numpy(x), np.ones((1, 2))
     assert middle.weight.grad is None

@@ -114,7 +114,7 @@ def test_normalisation_moves_at_each_use(cell, rng, path):
     bn = model.conv4[1]
     batches = []
     bn.register_forward_hook(lambda bn, args, output: batches.append(to_numpy(args[0])))
-    model(images(cell, rng))
+    cell.run(model)(images(cell, rng))
     assert bn.num_batches_tracked.item() == len(batches) == path.count("conv4")
 
     mean, variance = running_statistics(batches, 0.1, np.zeros(8), np.ones(8))
@@ -142,7 +142,7 @@ def test_normalisation_moves_at_each_use(cell, rng, path):
 def test_normalisation_rests_in_evaluation(cell, rng):
     model = small_cnn(cell, TWICE).eval()
     bn = model.conv4[1]
-    model(images(cell, rng))
+    cell.run(model)(images(cell, rng))
     assert bn.num_batches_tracked.item() == 0
     assert_same(bn.running_mean, torch.zeros_like(bn.running_mean), what="running_mean")
     assert_same(bn.running_var, torch.ones_like(bn.running_var), what="running_var")
@@ -176,7 +176,7 @@ def test_tied_gradient_is_the_sum_of_the_untied(cell, rng):
     free = untied(tied)
     x, grad = images(cell, rng), cell.tensor(rng.normal(size=(3, 6)))
     with torch.backends.cudnn.flags(deterministic=True):
-        scores, free_scores = tied(x), free(x)
+        scores, free_scores = cell.run(tied)(x), cell.run(free)(x)
         scores.backward(grad)
         free_scores.backward(grad)
     assert_same(scores, free_scores, what="scores")

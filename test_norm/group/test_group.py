@@ -110,7 +110,7 @@ def test_output_of_half_precision_with_parameters_in_float32(cell, rng, groups, 
 def far_from_zero(cell, rng, layout, offset):
     module = made(cell, rng, 2, 6)
     x = LAYOUTS[layout](cell.tensor(offset + rng.standard_normal((2, 6, 5, 7))))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 @claim("group-conditioning")
@@ -127,7 +127,7 @@ def test_output_far_from_zero_in_channels_last(cell, rng):
     sign = np.where(np.arange(32).reshape(1, 2, 4, 4) % 2, 0.5, -0.5)
     offset = 4096.0 if cell.dtype == torch.float32 else 2.0**27
     x = LAYOUTS["channels last"](cell.tensor(offset + sign))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 def assert_gradients(cell, x, grad, module):
@@ -207,7 +207,7 @@ def test_parameters(cell, rng):
     assert list(plain.state_dict()) == []
     assert (plain.weight, plain.bias) == (None, None)
     x = cell.tensor(unlike_scale(rng, (2, 6, 4)))
-    assert_normalised(cell, plain(x), x, plain)
+    assert_normalised(cell, cell.run(plain)(x), x, plain)
     assert nn.GroupNorm(1, 2, dtype=torch.float64).weight.dtype == torch.float64
     positional = nn.GroupNorm(2, 4, 0.25, False)
     assert (positional.eps, positional.weight) == (0.25, None)
@@ -222,7 +222,7 @@ def test_bias_off(cell, rng):
     assert list(nn.GroupNorm(2, 6, affine=False, bias=True).parameters()) == []
     assert "bias=False" in repr(module)
     x = cell.tensor(unlike_scale(rng, (2, 6, 4)))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 @claim("group-one-is-layer-norm")
@@ -267,9 +267,9 @@ def test_samples_and_groups(cell, rng):
 def test_evaluation(cell, rng):
     module = made(cell, rng, 2, 4)
     x = cell.tensor(unlike_scale(rng, (3, 4, 5)))
-    trained = module.train()(x)
+    trained = cell.run(module.train())(x)
     assert_normalised(cell, trained, x, module)
-    assert_same(module.eval()(x), trained, what="output in evaluation")
+    assert_same(cell.run(module.eval())(x), trained, what="output in evaluation")
     assert list(module.buffers()) == []
 
 
@@ -279,7 +279,7 @@ def test_evaluation(cell, rng):
 def test_constant(cell, rng, value, layout):
     module = made(cell, rng, 2, 4)
     x = LAYOUTS[layout](cell.tensor(np.full((2, 4, 3, 3), value)))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 @claim("group-constant-exact")
@@ -287,7 +287,7 @@ def test_constant(cell, rng, value, layout):
 def test_constant_is_the_mean(cell, layout):
     # Sum and mean of 18 times 100 are exact in every dtype.
     module = cell.place(nn.GroupNorm(2, 4))
-    output = module(LAYOUTS[layout](cell.tensor(np.full((2, 4, 3, 3), 100.0))))
+    output = cell.run(module)(LAYOUTS[layout](cell.tensor(np.full((2, 4, 3, 3), 100.0))))
     assert_within(output, np.zeros((2, 4, 3, 3)), 0.0, what="output", because="100 - 100 is exact")
 
 
@@ -317,16 +317,18 @@ def test_one_value_a_group(cell, rng, shape):
     module = made(cell, rng, 4, 4)
     x = cell.tensor(rng.integers(-8, 9, shape))
     expected = np.broadcast_to(column(to_numpy(module.bias), np.empty(shape)), shape)
-    assert_normalised(cell, module(x), x, module)
-    assert_within(module(cell.tensor(np.zeros(shape))), expected, 0.0, what="output for zeros", because="exact")
+    assert_normalised(cell, cell.run(module)(x), x, module)
+    assert_within(
+        cell.run(module)(cell.tensor(np.zeros(shape))), expected, 0.0, what="output for zeros", because="exact"
+    )
 
 
 @claim("group-one-value-one-sample")
 def test_one_value_a_group_of_one_sample(cell):
     module = cell.place(nn.GroupNorm(4, 4))
     try:
-        output = module(cell.tensor([[0.0, 0.0, 0.0, 0.0]]))
-    except ValueError as error:
+        output = cell.run(module)(cell.tensor([[0.0, 0.0, 0.0, 0.0]]))
+    except (ValueError, RuntimeError) as error:
         raise AssertionError(f"(1, 4) is refused: {error}") from None
     assert output.tolist() == [[0.0] * 4]
 
@@ -336,7 +338,7 @@ def test_one_value_a_group_of_one_sample(cell):
 def test_empty_batch(cell, shape):
     module = cell.place(nn.GroupNorm(2, 4))
     x = cell.tensor(np.zeros(shape), requires_grad=True)
-    output = module(x)
+    output = cell.run(module)(x)
     assert output.shape == shape
     output.sum().backward()
     assert x.grad.shape == shape

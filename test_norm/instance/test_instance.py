@@ -173,7 +173,7 @@ def test_gradients_of_one_sample(cell, layer, shape, laid_out):
     # Whole numbers, so that what is seen where this deviates is the same each time.
     values = np.arange(np.prod(shape)).reshape(shape)
     x = cell.tensor(values * 5 % 7, requires_grad=True)
-    y = module(x)
+    y = cell.run(module)(x)
     grad = cell.tensor(values * 3 % 11 - 4)
     if laid_out == "channels last":
         y.backward(channels_last(grad))
@@ -234,7 +234,7 @@ def test_bias_off(cell, rng, layer, spatial):
     assert [name for name, _ in module.named_parameters()] == ["weight"]
     assert list(layer(3, affine=False, bias=True).parameters()) == []
     x = cell.tensor(unlike_scale(rng, (2, 3, *(4, 3, 2)[:spatial])))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 def assert_running(cell, module, batches, momentum, estimate):
@@ -277,7 +277,7 @@ def test_running_statistics(cell, rng, layer, spatial, momentum):
 def test_running_variance_is_the_computed_one(cell, layer, spatial):
     # Of {0, 2} the biased variance is 1 and the unbiased one 2.
     module = cell.place(layer(1, momentum=1.0, track_running_stats=True))
-    module(cell.tensor([0.0, 2.0]).reshape(1, 1, 2, *(1,) * (spatial - 1)))
+    cell.run(module)(cell.tensor([0.0, 2.0]).reshape(1, 1, 2, *(1,) * (spatial - 1)))
     assert_within(module.running_var, [1.0], 8 * rounding_unit(cell.dtype), what="running variance", because="exact")
 
 
@@ -342,7 +342,7 @@ def test_empty_batch_with_parameters(cell, layer, spatial):
 
 def assert_empty(cell, module, spatial):
     x = cell.tensor(np.zeros((0, 3, *(4, 2, 3)[:spatial])), requires_grad=True)
-    output = module(x)
+    output = cell.run(module)(x)
     assert output.shape == x.shape
     output.sum().backward()
     assert x.grad.shape == x.shape
@@ -423,7 +423,7 @@ def test_other_number_of_channels_without_affine(cell, rng, layer, spatial, batc
 def test_momentum_none(cell, rng, layer, spatial):
     module = cell.place(layer(3, momentum=None, track_running_stats=True))
     x = cell.tensor(rng.standard_normal((2, 3, *(5, 2, 6)[:spatial])))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
     assert (module.running_mean.tolist(), module.running_var.tolist()) == ([0.0] * 3, [1.0] * 3)
 
 
@@ -464,11 +464,11 @@ def test_functional(cell, rng, own):
     values = to_numpy(x)
     if own:
         expected = normalisation.standardise(values, (2,), 1e-5)
-        output = nn.functional.instance_norm(x)
+        output = cell.run(nn.functional.instance_norm)(x)
         bound = normalisation_bound(cell, values, (2,), 1e-5).output
     else:
         expected = (values - [[0.5], [-0.5], [0.0]]) / np.sqrt(np.array([[1.0], [0.25], [4.0]]) + 1e-5)
-        output = nn.functional.instance_norm(x, mean, variance, use_input_stats=False)
+        output = cell.run(nn.functional.instance_norm)(x, mean, variance, use_input_stats=False)
         bound = gamma(8, accumulation_unit(cell)) * (2 * np.abs(values) + 2)
         with pytest.raises(RuntimeError, match="to be defined when use_input_stats is false"):
             nn.functional.instance_norm(x, use_input_stats=False)

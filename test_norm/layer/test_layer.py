@@ -100,7 +100,7 @@ def test_output_of_views(cell, rng, layout):
 def test_output_of_half_precision_with_parameters_in_float32(cell, rng, shape, size):
     module = in_float32(cell, made(cell, rng, shape))
     x = cell.tensor(unlike_scale(rng, size, axis=0))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 @claim("layer-conditioning")
@@ -175,7 +175,7 @@ def test_gradients_of_many_rows(cell, parameters):
     module = in_float32(cell, module) if parameters == "float32" else module
     rows = 4096
     x = cell.tensor(np.tile([-1.0, 1.0], (rows, 1)))
-    module(x).backward(torch.ones_like(x))
+    cell.run(module)(x).backward(torch.ones_like(x))
     bound = rows * 8 * rounding_unit(cell.dtype)
     because = "sums in float32, rounded once"
     assert_within(module.bias.grad, [rows, rows], bound, what="bias' gradient", because=because)
@@ -206,7 +206,7 @@ def test_affine_off(cell, rng, shape, size):
     module = cell.place(nn.LayerNorm(shape, elementwise_affine=False))
     assert (module.weight, module.bias, list(module.state_dict())) == (None, None, [])
     x = cell.tensor(unlike_scale(rng, size, axis=0))
-    assert_normalised(cell, module(x), x, module, rounded_statistics(cell))
+    assert_normalised(cell, cell.run(module)(x), x, module, rounded_statistics(cell))
 
 
 @claim("layer-bias-off")
@@ -217,7 +217,7 @@ def test_bias_off(cell, rng, shape, size):
     assert module.bias is None
     assert list(nn.LayerNorm(shape, elementwise_affine=False, bias=True).parameters()) == []
     x = cell.tensor(unlike_scale(rng, size, axis=0), requires_grad=True)
-    output = module(x)
+    output = cell.run(module)(x)
     assert_normalised(cell, output, x, module)
     grad = cell.tensor(rng.standard_normal(size))
     output.backward(grad)
@@ -262,9 +262,9 @@ def test_leading_dimensions(cell, rng, leading):
 def test_evaluation(cell, rng):
     module = made(cell, rng, 6)
     x = cell.tensor(unlike_scale(rng, (3, 6), axis=0))
-    trained = module.train()(x)
+    trained = cell.run(module.train())(x)
     assert_normalised(cell, trained, x, module)
-    assert_same(module.eval()(x), trained, what="output in evaluation")
+    assert_same(cell.run(module.eval())(x), trained, what="output in evaluation")
     assert list(module.buffers()) == []
 
 
@@ -309,7 +309,7 @@ def test_gradient_is_orthogonal(cell, rng):
 def test_constant(cell, rng, value, width):
     module = made(cell, rng, width)
     x = cell.tensor(np.full((2, width), value))
-    assert_normalised(cell, module(x), x, module)
+    assert_normalised(cell, cell.run(module)(x), x, module)
 
 
 @claim("layer-one-element")
@@ -320,7 +320,7 @@ def test_one_element(cell, rng, value, parameters):
     module = in_float32(cell, module) if parameters == "float32" else module
     x = cell.tensor([[value], [-value]], requires_grad=True)
     grad = cell.tensor([[1.0], [3.0]])
-    output = module(x)
+    output = cell.run(module)(x)
     output.backward(grad)
     assert_normalised(cell, output, x, module)
     assert_gradients(cell, x, grad, module)
@@ -355,7 +355,7 @@ def test_other_shape_of_parameters(cell):
 def test_empty_batch(cell, size):
     module = cell.place(nn.LayerNorm(3))
     x = cell.tensor(np.zeros(size), requires_grad=True)
-    output = module(x)
+    output = cell.run(module)(x)
     assert output.shape == size
     output.sum().backward()
     assert x.grad.shape == size
@@ -375,5 +375,5 @@ def test_printed_form():
 @every_case
 def test_functional(cell, rng, shape, size):
     x = cell.tensor(unlike_scale(rng, size, axis=0))
-    output = nn.functional.layer_norm(x, shape)
+    output = cell.run(nn.functional.layer_norm)(x, shape)
     assert_normalised(cell, output, x, nn.LayerNorm(shape, elementwise_affine=False), rounded_statistics(cell))

@@ -44,7 +44,7 @@ def test_output(cell, rng, shape, size):
 @pytest.mark.parametrize("size", [2, 4])
 def test_even_size(cell, size):
     x = cell.tensor(np.arange(1.0, 7.0).reshape(1, 6, 1))
-    output = nn.LocalResponseNorm(size, alpha=float(size), beta=1.0, k=0.0)(x)
+    output = cell.run(nn.LocalResponseNorm(size, alpha=float(size), beta=1.0, k=0.0))(x)
     assert_divided(cell, output, x, centred(6, size), size, float(size), 1.0, 0.0)
 
 
@@ -61,7 +61,7 @@ def test_window(cell, rng, shape, size):
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_half_precision(cell, rng, size):
     x = cell.tensor(rng.standard_normal((2, 7, 5)))
-    output = nn.LocalResponseNorm(size, **ARGUMENTS)(x)
+    output = cell.run(nn.LocalResponseNorm(size, **ARGUMENTS))(x)
     assert output.dtype == cell.dtype
     assert_divided(cell, output, x, centred(7, size), size, **ARGUMENTS)
 
@@ -89,14 +89,14 @@ def test_gradient(cell, rng, shape, size):
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5)], ids=str)
 def test_views(cell, rng, layout, shape):
     x = LAYOUTS[layout](cell.tensor(rng.standard_normal(shape)))
-    assert_divided(cell, nn.LocalResponseNorm(3, **ARGUMENTS)(x), x, centred(3, 3), 3, **ARGUMENTS)
+    assert_divided(cell, cell.run(nn.LocalResponseNorm(3, **ARGUMENTS))(x), x, centred(3, 3), 3, **ARGUMENTS)
 
 
 @claim("lrn-five-dimensions-transposed")
 def test_transposed_view(cell, rng):
     x = cell.tensor(rng.standard_normal((2, 3, 2, 4, 5))).transpose(3, 4)
     try:
-        output = nn.LocalResponseNorm(3, **ARGUMENTS)(x)
+        output = cell.run(nn.LocalResponseNorm(3, **ARGUMENTS))(x)
     except RuntimeError as error:
         raise AssertionError(f"a transposed view is refused: {error}") from None
     assert_divided(cell, output, x, centred(3, 3), 3, **ARGUMENTS)
@@ -106,8 +106,8 @@ def test_transposed_view(cell, rng):
 def test_no_spatial_dimension(cell, rng):
     x = cell.tensor(rng.standard_normal((2, 5)))
     try:
-        output = nn.LocalResponseNorm(3, **ARGUMENTS)(x)
-    except ValueError as error:
+        output = cell.run(nn.LocalResponseNorm(3, **ARGUMENTS))(x)
+    except (ValueError, RuntimeError) as error:
         raise AssertionError(f"(2, 5) is refused: {error}") from None
     assert_divided(cell, output, x, centred(5, 3), 3, **ARGUMENTS)
 
@@ -130,7 +130,7 @@ def test_arguments(cell, rng):
 @pytest.mark.parametrize("shape", [(0, 3, 4), (2, 3, 0, 2)], ids=str)
 def test_empty(cell, shape):
     x = cell.tensor(np.zeros(shape))
-    assert_same(nn.LocalResponseNorm(3)(x), x, what="output")
+    assert_same(cell.run(nn.LocalResponseNorm(3))(x), x, what="output")
 
 
 # In CrossMapLRN2d a window has (size - 1) / 2 channels, rounded down, on each side.
@@ -147,7 +147,7 @@ def test_cross_map_within_one_side(cell, rng, size, spatial):
     # No channel leaves a window on the way.
     channels = (size - 1) // 2 + 1
     x = cell.tensor(rng.standard_normal((2, channels, *spatial)))
-    output = nn.CrossMapLRN2d(size, **ARGUMENTS)(x)
+    output = cell.run(nn.CrossMapLRN2d(size, **ARGUMENTS))(x)
     assert_divided(cell, output, x, crossed(channels, size), size, **ARGUMENTS)
 
 
@@ -155,7 +155,7 @@ def test_cross_map_within_one_side(cell, rng, size, spatial):
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_cross_map_window(cell, size):
     x = cell.tensor(np.arange(1.0, 9.0).reshape(1, 8, 1, 1))
-    output = nn.CrossMapLRN2d(size, alpha=float(size), beta=1.0, k=0.0)(x)
+    output = cell.run(nn.CrossMapLRN2d(size, alpha=float(size), beta=1.0, k=0.0))(x)
     assert_divided(cell, output, x, crossed(8, size), size, float(size), 1.0, 0.0)
 
 
@@ -175,7 +175,7 @@ def test_cross_map_gradient_of_a_full_side(cell, size, channels):
 def cross_map_gradient(cell, values, gradient, size):
     x = cell.tensor(values, requires_grad=True)
     grad = cell.tensor(gradient)
-    nn.CrossMapLRN2d(size, **ARGUMENTS)(x).backward(grad)
+    cell.run(nn.CrossMapLRN2d(size, **ARGUMENTS))(x).backward(grad)
     assert_gradient(cell, x, grad, crossed(values.shape[1], size), size, **ARGUMENTS)
 
 
