@@ -331,7 +331,7 @@ def _mentions(path: Path, root: Path, decorator: str) -> list[Mention]:
     found = []
     for mark in re.finditer(rf"^@{decorator}\(([^()]*)\)$", text, re.MULTILINE):
         function = re.compile(r"^def (\w+)\(", re.MULTILINE).search(text, mark.end())
-        claims = re.findall(r'"([^"]*)"', mark[1])
+        claims = re.findall(r"""["']([^"']*)["']""", mark[1])
         if function and claims:
             line = text.count("\n", 0, function.start()) + 1
             found.append(Mention(path.relative_to(root), line, function[1], tuple(claims)))
