@@ -274,7 +274,7 @@ def evaluation_starts_anew(patch):
     def make(original):
         def forward(self, weight):
             if not self.training and weight.ndim > 1:
-                self._u.copy_(nn.functional.normalize(weight.detach().flatten(1) @ self._v, dim=0))
+                self._u.copy_(torch.nn.functional.normalize(weight.detach().flatten(1) @ self._v, dim=0))
             return original(self, weight)
 
         return forward
