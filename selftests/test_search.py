@@ -91,3 +91,29 @@ def test_without_hypothesis(run, monkeypatch):
     result = run("--search", "2")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: --search needs Hypothesis: *"])
+
+
+AGREE = """
+import torch
+from torchclaims import claim
+from torchclaims.search import search
+
+@claim("toy-relu-clips")
+@search
+def test_products(cell, script):
+    layer = script.module("layer", "Linear(2, 1)")
+    index = script.whole("index", (script.size(1, 3),), 0, 4, dtype=script.pick(torch.int64, torch.int32))
+    assert index.max() <= 4
+    script.tensor("x", (3, 2), step=0.5, grad=True)
+
+    def formula(x, weight, bias):
+        return x @ weight.T {sign} bias
+
+    script.agree("layer(x)", formula, ["x", "layer.weight", "layer.bias"])
+"""
+
+
+@pytest.mark.parametrize(("sign", "result"), [("+", 0), ("-", 1)], ids=["right", "wrong"])
+def test_a_formula_with_its_gradients(run, toy_suite, sign, result):
+    (toy_suite / "test_toy" / "search.py").write_text(AGREE.format(sign=sign))
+    assert run("--search", "20", "--dtype", "float32").ret == result

@@ -12,6 +12,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.chance import assert_follows, assert_rate, uniform
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import covering
 from torchclaims.reference import attention
 from torchclaims.reference.differentiation import term
 from torchclaims.targets import to_numpy
@@ -41,6 +42,8 @@ SHAPES = {
     "without heads": (2, 4, 5, 3, 3),
     "five axes": (2, 1, 2, 3, 4, 5, 5),
 }
+BOOLEAN = {"boolean": True, "float": False}
+NEED_WEIGHTS = {"weights": True, "no weights": False}
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
@@ -316,9 +319,7 @@ def masks_of(cell, rng, keys, attn, boolean, count=2, samples=2, queries=4, leng
 
 
 @claim("mha-masks")
-@pytest.mark.parametrize("boolean", [True, False], ids=["boolean", "float"])
-@pytest.mark.parametrize("need_weights", [True, False], ids=["weights", "no weights"])
-@pytest.mark.parametrize(("keys", "attn"), MASKED.values(), ids=MASKED)
+@covering(MASKED, keys__attn=MASKED, need_weights=NEED_WEIGHTS, boolean=BOOLEAN)
 def test_masks(cell, rng, keys, attn, need_weights, boolean):
     layer = multihead(cell, rng, 6, 2)
     arguments, total = masks_of(cell, rng, keys, attn, boolean)
@@ -394,9 +395,7 @@ def test_batch_first(cell, rng, training):
 
 
 @claim("mha-fast-path")
-@pytest.mark.parametrize("boolean", [True, False], ids=["boolean", "float"])
-@pytest.mark.parametrize("need_weights", [True, False], ids=["weights", "no weights"])
-@pytest.mark.parametrize(("keys", "attn"), [(False, None), *MASKED.values()], ids=["open", *MASKED])
+@covering(MASKED, keys__attn={"open": (False, None), **MASKED}, need_weights=NEED_WEIGHTS, boolean=BOOLEAN)
 def test_multihead_in_evaluation(cell, rng, keys, attn, need_weights, boolean):
     layer = multihead(cell, rng, 6, 2, batch_first=True).eval()
     arguments, total = masks_of(cell, rng, keys, attn, boolean, queries=5)

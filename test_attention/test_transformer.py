@@ -14,12 +14,15 @@ from test_attention.test_attention import ORDERS, applied, masks_of, swapped, te
 from torchclaims import claim
 from torchclaims.chance import assert_follows, uniform
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import board, covering
 from torchclaims.reference import attention
 from torchclaims.tolerance import assert_same
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "function": F.gelu, "module": nn.GELU(), "callable": lambda x: F.gelu(x)}
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
-every_order = pytest.mark.parametrize("norm_first", [False, True], ids=["norm after", "norm first"])
+ORDERS_OF_NORM = {"norm after": False, "norm first": True}
+MASKED = {"open": False, "masked": True}
+every_order = pytest.mark.parametrize("norm_first", ORDERS_OF_NORM.values(), ids=ORDERS_OF_NORM)
 
 
 def made(cell, rng, layer, *args, **more):
@@ -72,10 +75,12 @@ def test_encoder_layer(cell, rng, activation, norm_first):
 
 
 @claim("transformer-encoder-layer")
-@every_order
-@pytest.mark.parametrize("boolean", [True, False], ids=["boolean", "float"])
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize(("keys", "attn"), [(True, None), (False, "heads"), (True, "matrix")])
+@covering(
+    norm_first=ORDERS_OF_NORM,
+    keys__attn={"keys": (True, None), "heads": (False, "heads"), "both": (True, "matrix")},
+    batch_first=[False, True],
+    boolean={"boolean": True, "float": False},
+)
 def test_encoder_layer_masks(cell, rng, keys, attn, batch_first, boolean, norm_first):
     options = {"batch_first": batch_first, "norm_first": norm_first, "layer_norm_eps": 0.25}
     layer = made(cell, rng, nn.TransformerEncoderLayer, 6, 2, 5, **options)
@@ -89,13 +94,17 @@ def test_encoder_layer_masks(cell, rng, keys, attn, batch_first, boolean, norm_f
     check(cell, rng, layer, formula, [(2, 5, 6) if batch_first else (5, 2, 6)], **given)
 
 
-FAST = [(False, None), (True, None), (False, "matrix"), (False, "heads"), (True, "matrix")]
+FAST = {
+    "open": (False, None),
+    "keys": (True, None),
+    "matrix": (False, "matrix"),
+    "heads": (False, "heads"),
+    "keys and matrix": (True, "matrix"),
+}
 
 
 @claim("transformer-fast-path")
-@every_order
-@every_activation
-@pytest.mark.parametrize(("keys", "attn"), FAST)
+@covering(FAST, keys__attn=FAST, activation=ACTIVATIONS, norm_first=ORDERS_OF_NORM)
 def test_encoder_layer_in_evaluation(cell, rng, keys, attn, activation, norm_first):
     options = {"batch_first": True, "norm_first": norm_first, "activation": activation}
     layer = made(cell, rng, nn.TransformerEncoderLayer, 6, 2, 5, **options).eval()
@@ -152,10 +161,7 @@ def test_causal_hint_alone(cell, rng, case):
 
 
 @claim("transformer-decoder-layer")
-@every_order
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-@pytest.mark.parametrize("masked", [False, True], ids=["open", "masked"])
-@pytest.mark.parametrize("batch_first", [False, True])
+@covering(batch_first=[False, True], masked=MASKED, activation=["relu", "gelu"], norm_first=ORDERS_OF_NORM)
 def test_decoder_layer(cell, rng, batch_first, masked, activation, norm_first):
     options = {"batch_first": batch_first, "norm_first": norm_first, "activation": activation, "layer_norm_eps": 1e-3}
     layer = made(cell, rng, nn.TransformerDecoderLayer, 6, 2, 5, **options)
@@ -178,8 +184,7 @@ def test_decoder_layer(cell, rng, batch_first, masked, activation, norm_first):
 
 
 @claim("transformer-stacks")
-@pytest.mark.parametrize("normed", [False, True], ids=["no norm", "norm"])
-@pytest.mark.parametrize("masked", [False, True], ids=["open", "masked"])
+@board(normed={"no norm": False, "norm": True}, masked=MASKED)
 def test_encoder(cell, rng, normed, masked):
     layer = made(cell, rng, nn.TransformerEncoderLayer, 4, 2, 3)
     norm = cell.place(nn.LayerNorm(4)) if normed else None
@@ -204,8 +209,7 @@ def test_encoder(cell, rng, normed, masked):
 
 
 @claim("transformer-stacks")
-@pytest.mark.parametrize("normed", [False, True], ids=["no norm", "norm"])
-@pytest.mark.parametrize("masked", [False, True], ids=["open", "masked"])
+@board(normed={"no norm": False, "norm": True}, masked=MASKED)
 def test_decoder(cell, rng, normed, masked):
     norm = cell.place(nn.LayerNorm(4)) if normed else None
     layer = made(cell, rng, nn.TransformerDecoderLayer, 4, 2, 3)
@@ -263,8 +267,7 @@ def test_padding_in_evaluation(cell, rng, lengths):
 
 
 @claim("transformer-whole")
-@every_order
-@pytest.mark.parametrize("batch_first", [False, True])
+@board(batch_first=[False, True], norm_first=ORDERS_OF_NORM)
 def test_transformer(cell, rng, batch_first, norm_first):
     model = made(cell, rng, nn.Transformer, 4, 2, 1, 2, 3, batch_first=batch_first, norm_first=norm_first)
     source, open_source = masks_of(cell, rng, True, "matrix", True, queries=5)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_within, roundings
 
@@ -91,8 +92,7 @@ FUNCTIONS = {
 
 
 @claim("inplace-counted-means-correct")
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("way", COUNTED)
+@board(way=COUNTED.keys(), function=FUNCTIONS.keys())
 def test_counted_write(cell, rng, way, function):
     forward, derivative = FUNCTIONS[function]
     a = cell.tensor(rng.uniform(1.25, 2, 3), requires_grad=True)

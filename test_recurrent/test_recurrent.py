@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torchclaims import claim
 from torchclaims.chance import assert_follows, assert_rate, uniform
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import board, covering
 from torchclaims.reference import recurrent
 from torchclaims.reference.differentiation import stacked
 from torchclaims.targets import RELEASE, to_numpy
@@ -30,7 +31,6 @@ CELLS = {
 }
 STATES = {"tanh": 1, "relu": 1, "LSTM": 2, "GRU": 1}
 every_kind = pytest.mark.parametrize("kind", KINDS)
-every_bias = pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 
 
 def tensors(cell, rng, *shapes):
@@ -61,22 +61,13 @@ def check_cell(cell, rng, kind, shape, bias, given):
     assert_formula(cell, rng, run, formula, [*tensors(cell, rng, shape), *states], parameters)
 
 
-every_cell_case = [
-    every_bias,
-    pytest.mark.parametrize("given", [True, False], ids=["state", "from zeros"]),
-    pytest.mark.parametrize("shape", [(3,), (5, 3), (1, 1), (9, 7)], ids=str),
-]
-
-
-def for_cells(test):
-    for mark in every_cell_case:
-        test = mark(test)
-    return test
+BIAS = {"bias": True, "no bias": False}
+GIVEN = {"state": True, "from zeros": False}
+CELL_SHAPES = [(3,), (5, 3), (1, 1), (9, 7)]
 
 
 @claim("rnn-cell")
-@for_cells
-@pytest.mark.parametrize("kind", ["tanh", "relu"])
+@covering(["tanh", "relu"], kind=["tanh", "relu"], shape=CELL_SHAPES, bias=BIAS, given=GIVEN)
 def test_rnn_cell(cell, rng, kind, shape, bias, given):
     if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
         pytest.skip("rounding decides at the bend")
@@ -84,13 +75,13 @@ def test_rnn_cell(cell, rng, kind, shape, bias, given):
 
 
 @claim("rnn-lstm-cell")
-@for_cells
+@covering(["(3,)"], shape=CELL_SHAPES, bias=BIAS, given=GIVEN)
 def test_lstm_cell(cell, rng, shape, bias, given):
     check_cell(cell, rng, "LSTM", shape, bias, given)
 
 
 @claim("rnn-gru-cell")
-@for_cells
+@covering(["(3,)"], shape=CELL_SHAPES, bias=BIAS, given=GIVEN)
 def test_gru_cell(cell, rng, shape, bias, given):
     check_cell(cell, rng, "GRU", shape, bias, given)
 
@@ -180,14 +171,13 @@ def test_states_default_to_zeros(cell, rng, kind):
 
 @claim("rnn-projection")
 @pytest.mark.parametrize(("steps", "batch", "features", "hidden", "options"), PROJECTIONS.values(), ids=PROJECTIONS)
-@pytest.mark.parametrize("given", [True, False], ids=["state", "from zeros"])
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
 def test_projection(cell, rng, steps, batch, features, hidden, options, given):
     check_layer(cell, rng, "LSTM", steps, batch, features, hidden, options, given)
 
 
 @claim("rnn-inference")
-@every_layer
-@every_kind
+@board(steps__batch__features__hidden__options=LAYERS, kind=KINDS.keys())
 def test_inference(cell, rng, kind, steps, batch, features, hidden, options):
     with torch.no_grad():
         check_layer(cell, rng, kind, steps, batch, features, hidden, options)
@@ -253,10 +243,13 @@ LENGTHS = {"sorted": [5, 3, 1], "unsorted": [2, 5, 4], "equal": [4, 4, 4], "reve
 
 
 @claim("rnn-packed")
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-@pytest.mark.parametrize("given", [True, False], ids=["state", "from zeros"])
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one way", "both ways"])
-@every_kind
+@covering(
+    ["sorted", "unsorted"],
+    lengths=LENGTHS,
+    kind=KINDS.keys(),
+    given=GIVEN,
+    options={"one way": {}, "both ways": {"num_layers": 2, "bidirectional": True}},
+)
 def test_packed(cell, rng, kind, options, given, lengths):
     layer = cell.place(KINDS[kind](3, 4, **options))
     shapes = state_shapes(kind, 3, 4, options)

@@ -50,6 +50,16 @@ def trace(scheduler, steps, key="lr"):
     return torch.tensor(rows, dtype=torch.float64)
 
 
+def rates(script, call, steps):
+    """The rates of ``call``, a scheduler of ``optimizer``, at construction and after each step; for searches."""
+    script.run("weight", "torch.zeros(1, requires_grad=True)")
+    script.run("optimizer", "torch.optim.SGD([weight], lr=0.75)")
+    script.run("scheduler", f"torch.optim.lr_scheduler.{call}")
+    rate = "optimizer.param_groups[0]['lr']"
+    walk = f"[{rate}, *((optimizer.step(), scheduler.step(), {rate})[-1] for _ in range({steps}))]"
+    return script.run("rates", f"torch.tensor({walk}, dtype=torch.float64)")
+
+
 def assert_traces(scheduler, expected, roundings):
     """``roundings`` is how many a step may add; three more are the formula's own."""
     steps = len(expected) - 1

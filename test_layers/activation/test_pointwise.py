@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference import activation
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, roundings
@@ -93,8 +94,7 @@ def test_relu_inplace_of_every_second(cell, rng):
 
 
 @claim("leaky-relu-formula")
-@pytest.mark.parametrize("slope", [None, 0.25, 0.3], ids=["default", "a power of two", "rounded"])
-@pytest.mark.parametrize("size", [(1,), (17,), (2, 3, 4, 5)], ids=str)
+@board(3, size=[(1,), (17,), (2, 3, 4, 5)], slope={"default": None, "a power of two": 0.25, "rounded": 0.3})
 def test_leaky_relu(cell, rng, size, slope):
     layer = nn.LeakyReLU() if slope is None else nn.LeakyReLU(slope)
     slope = 0.01 if slope is None else slope

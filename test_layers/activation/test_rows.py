@@ -54,7 +54,7 @@ def test_log_softmax_is_negative(cell, row):
 
 
 @claim("softmin-formula")
-@pytest.mark.parametrize(("shape", "dim"), CASES, ids=str)
+@pytest.mark.parametrize(("shape", "dim"), CASES[::2], ids=str)
 def test_softmin(cell, rng, shape, dim):
     x, grad = cell.tensor(rng.normal(size=shape) * 2, requires_grad=True), cell.tensor(rng.normal(size=shape))
     out = cell.run(nn.Softmin(dim))(x)

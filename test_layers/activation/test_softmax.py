@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference import activation
 from torchclaims.targets import from_numpy, to_numpy
 from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, roundings
@@ -86,8 +87,7 @@ def test_gradient(cell, rng):
 
 
 @claim("softmax-distribution")
-@pytest.mark.parametrize("dim", [0, 1, 2])
-@pytest.mark.parametrize("offset", [0.0, 1e4, -1e4], ids=["around 0", "large", "very negative"])
+@board(3, offset={"around 0": 0.0, "large": 1e4, "very negative": -1e4}, dim=[0, 1, 2])
 def test_sums_to_one(cell, rng, dim, offset):
     x = cell.tensor(rng.normal(size=(3, 5, 4)) * 4 + offset)
     out = to_numpy(cell.run(nn.Softmax(dim))(x))

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from test_layers.convolution.test_values import BECAUSE, bound_of
+from test_layers.convolution.test_values import BECAUSE
 from torchclaims import claim
 from torchclaims.reference.convolution import convolve, convolve_backward
 from torchclaims.reference.windows import Windows
 from torchclaims.search import search
-from torchclaims.tolerance import assert_within
+from torchclaims.tolerance import assert_within, kernel_sum_bound
 
 
 @claim("conv-formula", "conv-gradients")
@@ -31,7 +31,7 @@ def test_convolution(cell, script):
     expected = convolve(x, weight, bias, windows, groups)
     magnitude = convolve(abs(x), abs(weight), abs(bias), windows, groups)
     assert_within(
-        out, expected, bound_of(cell, weight[0].size + 1, 0, magnitude, expected), what="out", because=BECAUSE
+        out, expected, kernel_sum_bound(cell, weight[0].size + 1, magnitude, expected), what="out", because=BECAUSE
     )
 
     grad = script.tensor("grad", out.shape)
@@ -41,5 +41,7 @@ def test_convolution(cell, script):
     of_a_weight = grad[:, 0].size
     terms = (weight[:, 0].size // groups, of_a_weight, of_a_weight)
     added = (int(np.prod(kernel)), batch, batch)
-    for name, one, wanted, *rest in zip(("x", "weight", "bias"), seen, expected, terms, added, magnitudes, strict=True):
-        assert_within(one, wanted, bound_of(cell, *rest, wanted), what=f"gradient of {name}", because=BECAUSE)
+    names = ("x", "weight", "bias")
+    for name, one, wanted, size, count, part in zip(names, seen, expected, magnitudes, terms, added, strict=True):
+        bound = kernel_sum_bound(cell, count, size, wanted, part)
+        assert_within(one, wanted, bound, what=f"gradient of {name}", because=BECAUSE)

@@ -11,6 +11,7 @@ from torch import nn
 from torchclaims import claim
 from torchclaims.chance import assert_follows, normal
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import covering
 from torchclaims.reference.differentiation import Term, stacked
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within
@@ -250,10 +251,7 @@ BAGS = {
 
 
 @claim("embedding-bag")
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int32], ids=str)
-@pytest.mark.parametrize("mode", [None, *MODES])
-@pytest.mark.parametrize(("index", "offsets"), BAGS.values(), ids=BAGS)
-@pytest.mark.parametrize("width", [3, 17])
+@covering(index__offsets=BAGS, mode=[None, *MODES], dtype=[torch.int64, torch.int32], width=[3, 17])
 def test_bags(cell, rng, index, offsets, mode, dtype, width):
     more = {} if mode is None else {"mode": mode}
     layer = cell.place(nn.EmbeddingBag(7, width, **more))

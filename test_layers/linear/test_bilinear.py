@@ -153,7 +153,9 @@ def check_vector(cell, rng, lead, bias):
     factors = [to_numpy(x), to_numpy(weight)[None], to_numpy(shift).reshape(1) if bias else None]
     expected = linear(*factors)[..., 0]
     magnitude = linear(*(None if factor is None else abs(factor) for factor in factors))[..., 0]
-    assert_within(out, expected, kernel_sum_bound(cell, 6, magnitude, expected), what="output", because=BECAUSE)
+    parts = 0 if lead else 5  # up to 2.6 a dot product of two vectors was added up in half precision
+    bound = kernel_sum_bound(cell, 6, magnitude, expected, parts)
+    assert_within(out, expected, bound, what="output", because=BECAUSE)
 
 
 @claim("linear-vector-weight")

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.functional import pad as functional_pad
 
 from torchclaims import claim
+from torchclaims.covering import board, covering
 from torchclaims.reference.padding import pad, pad_backward
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within
@@ -99,13 +100,13 @@ def test_zero(cell, rng, kind, case):
 
 
 @claim("pad-gradients")
-@parametrised(*MODES)
+@board(2, 0, kind=MODES.keys(), case=CASES.keys())
 def test_gradients(cell, rng, kind, case):
     check(cell, rng, kind, case, backward=True)
 
 
 @claim("pad-half-precision")
-@parametrised(*MODES)
+@board(2, 1, kind=MODES.keys(), case=CASES.keys())
 def test_half_precision(cell, rng, kind, case):
     check(cell, rng, kind, case, backward=True)
 
@@ -124,8 +125,7 @@ FUNCTIONAL = {
 
 
 @claim("pad-functional")
-@pytest.mark.parametrize(("shape", "paddings"), FUNCTIONAL.values(), ids=FUNCTIONAL)
-@pytest.mark.parametrize("value", [None, 0.5], ids=["default", "given"])
+@covering(shape__paddings=FUNCTIONAL, value={"default": None, "given": 0.5})
 def test_functional(cell, rng, shape, paddings, value):
     values = rng.integers(-9, 10, size=shape).astype(float)
     pairs = list(zip(paddings[::2], paddings[1::2], strict=True))

@@ -175,3 +175,22 @@ def features_divided_by_the_stride(patch):
         return out[:, : x.shape[1] // a["stride"][0]] if dims == 3 else out
 
     each_average(patch, alter)
+
+
+@breaks("maxpool-3d-unbatched-layouts")
+def volumes_are_made_contiguous(patch):
+    """Volumes without a batch are copied first, as they have to be."""
+    each_max(patch, lambda dims, original, x, a: original(x.contiguous() if dims == 3 else x, **a))
+
+
+@breaks("avgpool-3d-padded-input")
+def volumes_are_padded_first(patch):
+    """The padding is laid out before the mean is taken, as it has to be for small volumes."""
+
+    def alter(dims, original, x, a):
+        if dims < 3:
+            return original(x, **a)
+        ends = [end for one in reversed(a["padding"]) for end in (one, one)]
+        return original(F.pad(x, ends), **{**a, "padding": (0, 0, 0)})
+
+    each_average(patch, alter)

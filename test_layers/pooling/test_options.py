@@ -198,3 +198,30 @@ def test_shape_section_of_max_pool1d():
 def test_feature_count():
     seen = F.avg_pool3d(torch.ones(1, 4, 4, 4, 4), 2, stride=2).shape[1]
     assert seen == 4 // 2, f"expected 2 output features of 4 planes with stride 2, seen {seen}"
+
+
+@claim("maxpool-3d-unbatched-layouts")
+@pytest.mark.parametrize("layout", ["channels last", "channels moved"])
+def test_layouts_of_unbatched_volumes(cell, rng, layout):
+    # A volume has four dimensions, as a batch of images has: its depth may lie where their channels do.
+    x = cell.tensor(rng.normal(size=(3, 4, 5, 6)))
+    x = x.contiguous(memory_format=torch.channels_last) if layout == "channels last" else VIEWS[layout](x)
+    try:
+        out = nn.MaxPool3d(2)(x)
+    except RuntimeError as error:
+        raise AssertionError(f"expected the maxima, seen {error}") from None
+    expected = max_pool(to_numpy(x), Windows.of((2, 2, 2), stride=2)).values
+    assert_within(out, expected, 0, what="maxima", because="a maximum is not rounded")
+
+
+@claim("avgpool-3d-padded-input")
+@pytest.mark.parametrize(("size", "kernel"), [((1, 1, 1), (2, 2, 2)), ((1, 1, 1), (3, 3, 3)), ((4, 5, 1), (2, 3, 2))])
+def test_mean_of_a_volume_smaller_than_the_kernel(cell, size, kernel):
+    x = cell.tensor(np.arange(1.0, 1 + np.prod(size)).reshape(1, 1, *size))
+    try:
+        out = nn.AvgPool3d(kernel, stride=2, padding=1)(x)
+    except RuntimeError as error:
+        raise AssertionError(f"expected the means, seen {error}") from None
+    expected = avg_pool(to_numpy(x), Windows.of(kernel, stride=2, padding=1))
+    bound = sum_bound(cell, 28, expected, expected)
+    assert_within(out, expected, bound, what="means", because="a sum, rounded, and a division, rounded")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.covering import covering
 from torchclaims.reference.windows import Windows, leading
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within
@@ -188,8 +189,7 @@ def test_unfold(cell, rng, shape, arguments):
 
 
 @claim("fold-formula")
-@every_block
-@pytest.mark.parametrize("batched", [True, False], ids=["batched", "unbatched"])
+@covering(shape__arguments=BLOCKS, batched={"batched": True, "unbatched": False})
 def test_fold(cell, rng, shape, arguments, batched):
     windows = windows_of(arguments)
     columns = rng.integers(-3, 4, size=unfolded(np.zeros(shape), windows).shape).astype(float)

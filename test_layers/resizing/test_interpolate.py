@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference.resizing import resize, resize_matrix
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
@@ -25,8 +26,14 @@ KINDS = [
     *((mode, None, dims) for mode in ("nearest", "nearest-exact", "area") for dims in (1, 2, 3)),
     *((mode, corners, dims) for mode, (_, dims) in LINEAR.items() for corners in (None, False, True)),
 ]
-every_kind = pytest.mark.parametrize(("mode", "corners", "dims"), KINDS)
-every_shape = pytest.mark.parametrize("case", SHAPES)
+KINDS_BY_NAME = {"-".join(map(str, kind)): kind for kind in KINDS}
+
+
+def some_kinds_and_shapes(at):
+    """Half of the kinds for each shape, half of the shapes for each kind; values and gradients take one each."""
+    return board(2, at, mode__corners__dims=KINDS_BY_NAME, case=SHAPES.keys())
+
+
 BECAUSE = "roundings of places and weights, and of sums"
 
 
@@ -69,8 +76,7 @@ def check(cell, x, out, matrices, what="output"):
 
 
 @claim("resize-formula")
-@every_kind
-@every_shape
+@some_kinds_and_shapes(0)
 def test_forward(cell, rng, mode, corners, dims, case):
     shape, wanted = SHAPES[case][dims]
     x = cell.tensor(rng.normal(size=shape))
@@ -80,15 +86,13 @@ def test_forward(cell, rng, mode, corners, dims, case):
 
 
 @claim("resize-gradients")
-@every_kind
-@every_shape
+@some_kinds_and_shapes(1)
 def test_gradients(cell, rng, mode, corners, dims, case):
     check_gradient(cell, rng, mode, corners, dims, case)
 
 
 @claim("resize-half-precision")
-@every_kind
-@every_shape
+@some_kinds_and_shapes(0)
 def test_half_precision(cell, rng, mode, corners, dims, case):
     x, out, matrices = check_gradient(cell, rng, mode, corners, dims, case)
     assert out.dtype == cell.dtype

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.covering import covering
 from torchclaims.reference.resizing import affine_grid, grid_sample, sample_weights
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_within, gamma
@@ -13,9 +14,10 @@ from torchclaims.tolerance import accumulation_unit, assert_within, gamma
 MODES = [("bilinear", 2), ("nearest", 2), ("bicubic", 2), ("bilinear", 3), ("nearest", 3)]
 PADDINGS = ["zeros", "border", "reflection"]
 BECAUSE = "roundings of places, weights and sums"
-every_kind = pytest.mark.parametrize(("mode", "dims"), MODES)
-every_padding = pytest.mark.parametrize("padding", PADDINGS)
-every_corner = pytest.mark.parametrize("corners", [False, True], ids=["edges", "corners"])
+KINDS = {f"{mode} in {dims}-D": (mode, dims) for mode, dims in MODES}
+CORNERS = {"edges": False, "corners": True}
+every_pair = covering(KINDS, mode__dims=KINDS, padding=PADDINGS, corners=CORNERS)
+every_corner = pytest.mark.parametrize("corners", CORNERS.values(), ids=CORNERS)
 
 
 def grid_points(rng, dims, sizes, corners):
@@ -41,9 +43,7 @@ def allowed(cell, sizes, scale):
 
 
 @claim("grid-sample-formula")
-@every_kind
-@every_padding
-@every_corner
+@every_pair
 def test_forward(cell, rng, mode, dims, padding, corners):
     sizes, x, grid = setting(cell, rng, dims, corners)
     out = cell.run(nn.functional.grid_sample)(x, grid, mode, padding, corners)
@@ -52,9 +52,7 @@ def test_forward(cell, rng, mode, dims, padding, corners):
 
 
 @claim("grid-sample-gradients")
-@every_kind
-@every_padding
-@every_corner
+@every_pair
 def test_gradients(cell, rng, mode, dims, padding, corners):
     sizes, x, grid = setting(cell, rng, dims, corners)
     out = nn.functional.grid_sample(x, grid, mode, padding, corners)
@@ -95,8 +93,8 @@ def test_defaults(cell, rng):
 
 
 @claim("grid-sample-nan")
-@every_kind
-@every_padding
+@pytest.mark.parametrize(("mode", "dims"), MODES)
+@pytest.mark.parametrize("padding", PADDINGS)
 @every_corner
 def test_not_a_number(cell, mode, dims, padding, corners):
     x = cell.tensor(np.arange(1.0, 1 + 3**dims).reshape(1, 1, *[3] * dims))

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from test_losses.common import every_layout, every_reduction, normal, signs
+from test_losses.common import REDUCTIONS, every_layout, normal, signs
 from torchclaims import claim
 from torchclaims.comparison import assert_formula, laid_out
+from torchclaims.covering import covering
 from torchclaims.reference import losses
 from torchclaims.tolerance import assert_same
 
@@ -28,7 +29,9 @@ INPUTS = {
     "three dimensions": (2, 3, 2, 1, 3),
     "empty": (0, 4),
 }
-every_input = pytest.mark.parametrize("shape", INPUTS.values(), ids=INPUTS)
+# Where a reduction has a case of its own.
+EDGES = ("unbatched", "empty")
+WEIGHTED = {"unweighted": False, "weighted": True}
 
 
 def class_axis(shape):
@@ -55,9 +58,7 @@ def check_indices(cell, rng, loss, formula, x, y):
 
 
 @claim("loss-nll")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@every_input
+@covering(EDGES, shape=INPUTS, weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_nll(cell, rng, shape, weighted, reduction):
     y, classes = targets(cell, rng, shape)
     weight, weights = class_weights(cell, rng, shape, weighted)
@@ -97,10 +98,7 @@ def test_nll_layouts(cell, rng, shape, layout):
 
 
 @claim("loss-nll-ignore-index")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("ignored", [None, 2, -1, 255])
-@pytest.mark.parametrize("shape", [(9, 4), (2, 4, 3, 5)], ids=str)
+@covering(shape=[(9, 4), (2, 4, 3, 5)], ignored=[None, 2, -1, 255], weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_nll_ignores(cell, rng, shape, ignored, weighted, reduction):
     _, classes = targets(cell, rng, shape)
     index = -100 if ignored is None else ignored
@@ -150,9 +148,7 @@ def test_nll_errors(cell, shape, y, weights, error, message):
 
 
 @claim("loss-cross-entropy")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@every_input
+@covering(EDGES, shape=INPUTS, weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_cross_entropy(cell, rng, shape, weighted, reduction):
     y, classes = targets(cell, rng, shape)
     weight, weights = class_weights(cell, rng, shape, weighted)
@@ -170,9 +166,7 @@ def probabilities(rng, shape):
 
 
 @claim("loss-cross-entropy-soft")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@every_input
+@covering(EDGES, shape=INPUTS, weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_soft_cross_entropy(cell, rng, shape, weighted, reduction):
     weight, weights = class_weights(cell, rng, shape, weighted)
     y = cell.tensor(probabilities(rng, shape), requires_grad=True)
@@ -190,10 +184,7 @@ def reduction_of(shape, reduction):
 
 
 @claim("loss-cross-entropy-smoothing")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("smoothing", [0.1, 1.0])
-@pytest.mark.parametrize("shape", [(5,), (9, 5), (2, 3, 4, 3)], ids=str)
+@covering(["(5,)"], shape=[(5,), (9, 5), (2, 3, 4, 3)], smoothing=[0.1, 1.0], weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_smoothing(cell, rng, shape, smoothing, weighted, reduction):
     y, classes = targets(cell, rng, shape)
     if y.dim():
@@ -284,13 +275,10 @@ def test_cross_entropy_errors(cell, options, x, y, error, message):
 
 
 BINARY = {"scalar": (), "vector": (17,), "matrix": (3, 5), "four axes": (2, 3, 1, 4), "empty": (0, 2)}
-every_binary = pytest.mark.parametrize("shape", BINARY.values(), ids=BINARY)
 
 
 @claim("loss-bce")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@every_binary
+@covering(["scalar", "empty"], shape=BINARY, weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_bce(cell, rng, shape, weighted, reduction):
     weights = rng.integers(1, 16, shape) / 8 if weighted else 1.0
     loss = nn.BCELoss(weight=cell.tensor(weights) if weighted else None, reduction=reduction)
@@ -374,8 +362,7 @@ LOGIT_WEIGHTS = {
 
 
 @claim("loss-bce-logits")
-@every_reduction
-@pytest.mark.parametrize(("shape", "weight", "positive"), LOGIT_WEIGHTS.values(), ids=LOGIT_WEIGHTS)
+@covering(["empty", "both"], shape__weight__positive=LOGIT_WEIGHTS, reduction=REDUCTIONS)
 def test_bce_with_logits(cell, rng, shape, weight, positive, reduction):
     weights = 1.0 if weight is None else rng.integers(1, 16, weight) / 8
     positives = 1.0 if positive is None else rng.integers(1, 16, positive) / 4
@@ -426,9 +413,7 @@ def test_bce_with_logits_errors(cell):
 
 
 @claim("loss-kl")
-@pytest.mark.parametrize("reduction", ["none", "sum"])
-@pytest.mark.parametrize("log_target", [False, True], ids=["probabilities", "logarithms"])
-@every_binary
+@covering(shape=BINARY, log_target={"probabilities": False, "logarithms": True}, reduction=["none", "sum"])
 def test_kl(cell, rng, shape, log_target, reduction):
     y = np.log(rng.uniform(0.1, 0.9, shape)) if log_target else rng.uniform(0.1, 0.9, shape)
 
@@ -488,10 +473,7 @@ MARGINS = {
 
 
 @claim("loss-multi-margin")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("options", MARGINS.values(), ids=MARGINS)
-@pytest.mark.parametrize("shape", [(5,), (9, 4), (2, 17), (3, 1)], ids=str)
+@covering(["(5,)"], shape=[(5,), (9, 4), (2, 17), (3, 1)], options=MARGINS, weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_multi_margin(cell, rng, shape, options, weighted, reduction):
     y, classes = targets(cell, rng, shape)
     weight, weights = class_weights(cell, rng, shape, weighted)
@@ -546,8 +528,7 @@ LABELS = {
 
 
 @claim("loss-multilabel-margin")
-@every_reduction
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@covering(["unbatched", "none"], labels=LABELS, reduction=REDUCTIONS)
 def test_multilabel_margin(cell, rng, labels, reduction):
     y = np.array(labels)
 
@@ -571,9 +552,7 @@ def test_targets_after_the_padding(cell, rng, after):
 
 
 @claim("loss-multilabel-soft-margin")
-@every_reduction
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("shape", [(9, 4), (2, 17), (3, 1)], ids=str)
+@covering(shape=[(9, 4), (2, 17), (3, 1)], weighted=WEIGHTED, reduction=REDUCTIONS)
 def test_multilabel_soft_margin(cell, rng, shape, weighted, reduction):
     weight, weights = class_weights(cell, rng, shape, weighted)
     loss = nn.MultiLabelSoftMarginLoss(weight=weight, reduction=reduction)
@@ -594,8 +573,7 @@ def test_multilabel_soft_margin_extremes(cell):
 
 
 @claim("loss-soft-margin")
-@every_reduction
-@every_binary
+@covering(["scalar", "empty"], shape=BINARY, reduction=REDUCTIONS)
 def test_soft_margin(cell, rng, shape, reduction):
     def formula(x, y):
         return losses.reduced(losses.soft_margin(x, y), reduction)
@@ -640,8 +618,7 @@ REDUCED = {
 
 
 @claim("loss-invalid-reduction")
-@pytest.mark.parametrize("name", REDUCED)
-@pytest.mark.parametrize("reduction", ["average", "Mean", ""])
+@covering(name=REDUCED.keys(), reduction=["average", "Mean", ""])
 def test_unknown_reduction(name, reduction):
     with pytest.raises(ValueError, match=r"is not (a )?valid"):
         REDUCED[name](reduction)

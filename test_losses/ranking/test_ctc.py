@@ -7,6 +7,7 @@ from torch import nn
 
 from torchclaims import claim
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import covering
 from torchclaims.reference import losses
 from torchclaims.reference.differentiation import log_softmax
 from torchclaims.targets import to_numpy
@@ -47,9 +48,12 @@ def mean_over_lengths(loss, targets):
 
 
 @claim("loss-ctc")
-@pytest.mark.parametrize("padded", [True, False], ids=["padded", "concatenated"])
-@pytest.mark.parametrize("reduction", ["none", "sum"])
-@every_case
+@covering(
+    ["no label"],
+    targets__lengths__blank=CASES,
+    reduction=["none", "sum"],
+    padded={"padded": True, "concatenated": False},
+)
 def test_ctc(cell, rng, targets, lengths, blank, reduction, padded):
     y, sizes = arranged(cell, targets, padded)
     loss = nn.CTCLoss(blank=blank, reduction=reduction)
@@ -91,8 +95,7 @@ def test_ctc_mean(cell, rng, targets, lengths, blank):
 
 
 @claim("loss-ctc-gradient-of-logits")
-@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-@every_case
+@covering(targets__lengths__blank=CASES, reduction=["none", "mean", "sum"])
 def test_ctc_gradient_of_logits(cell, rng, targets, lengths, blank, reduction):
     y, sizes = arranged(cell, targets, True)
     loss = nn.CTCLoss(blank=blank, reduction=reduction)

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from test_losses.common import REDUCTIONS, every_layout, every_reduction, every_shape, normal
+from test_losses.common import EDGES, REDUCTIONS, SHAPES, every_layout, normal
 from torchclaims import claim
 from torchclaims.comparison import assert_formula
+from torchclaims.covering import covering
 from torchclaims.reference import losses
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within
+
+FULL = {"short": False, "full": True}
 
 
 def both(cell, rng, shape, layout="plain"):
@@ -21,8 +24,7 @@ def both(cell, rng, shape, layout="plain"):
 
 
 @claim("loss-l1")
-@every_reduction
-@every_shape
+@covering(EDGES, shape=SHAPES, reduction=REDUCTIONS)
 def test_l1(cell, rng, shape, reduction):
     def formula(x, y):
         return losses.reduced(losses.absolute(x, y), reduction)
@@ -47,8 +49,7 @@ def test_l1_of_complex_numbers(cell, reduction):
 
 
 @claim("loss-mse")
-@every_reduction
-@every_shape
+@covering(EDGES, shape=SHAPES, reduction=REDUCTIONS)
 def test_mse(cell, rng, shape, reduction):
     def formula(x, y):
         return losses.reduced(losses.squared(x, y), reduction)
@@ -63,9 +64,7 @@ def test_mse_layouts(cell, rng, layout):
 
 
 @claim("loss-smooth-l1")
-@every_reduction
-@every_shape
-@pytest.mark.parametrize("beta", [None, 0.3, 2])
+@covering(EDGES, shape=SHAPES, beta=[None, 0.3, 2], reduction=REDUCTIONS)
 def test_smooth_l1(cell, rng, shape, reduction, beta):
     loss = nn.SmoothL1Loss(reduction=reduction) if beta is None else nn.SmoothL1Loss(reduction=reduction, beta=beta)
 
@@ -112,9 +111,7 @@ def test_smooth_l1_limits(cell, rng):
 
 
 @claim("loss-huber")
-@every_reduction
-@every_shape
-@pytest.mark.parametrize("delta", [None, 0.3, 2])
+@covering(EDGES, shape=SHAPES, delta=[None, 0.3, 2], reduction=REDUCTIONS)
 def test_huber(cell, rng, shape, reduction, delta):
     loss = nn.HuberLoss(reduction=reduction) if delta is None else nn.HuberLoss(reduction=reduction, delta=delta)
 
@@ -144,10 +141,7 @@ def test_huber_refuses_delta(cell, delta):
 
 
 @claim("loss-poisson")
-@every_reduction
-@pytest.mark.parametrize("full", [False, True], ids=["short", "full"])
-@pytest.mark.parametrize("log_input", [True, False], ids=["log", "rate"])
-@pytest.mark.parametrize("shape", [(), (17,), (3, 1, 5), (0,)], ids=str)
+@covering(shape=[(), (17,), (3, 1, 5), (0,)], log_input={"log": True, "rate": False}, full=FULL, reduction=REDUCTIONS)
 def test_poisson(cell, rng, shape, log_input, full, reduction):
     x = rng.normal(size=shape) if log_input else rng.uniform(0.2, 3.0, shape)
     y = rng.poisson(1.5, shape).astype(float) + (0.5 if full else 0.0)
@@ -184,9 +178,7 @@ def test_poisson_eps(cell, rng, eps):
 
 
 @claim("loss-gaussian")
-@every_reduction
-@pytest.mark.parametrize("full", [False, True], ids=["short", "full"])
-@pytest.mark.parametrize("shape", [(1,), (17,), (3, 5), (2, 1, 4), (0, 3)], ids=str)
+@covering(shape=[(1,), (17,), (3, 5), (2, 1, 4), (0, 3)], full=FULL, reduction=REDUCTIONS)
 def test_gaussian(cell, rng, shape, full, reduction):
     loss = nn.GaussianNLLLoss(full=full, reduction=reduction)
 

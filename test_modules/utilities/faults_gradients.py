@@ -1,11 +1,7 @@
 """How what test_gradients.py decides could be broken."""
 
-import copy
-
 import torch
-from torch import nn
 from torch.nn import utils
-from torch.nn.utils import fusion
 
 from torchclaims import breaks
 
@@ -238,85 +234,3 @@ def vectors_are_copied(patch):
         "vector_to_parameters",
         lambda original: lambda vector, parameters: original(vector.clone(), parameters),
     )
-
-
-def _fusing(patch, name, change):
-    patch(fusion, name, lambda original: lambda *args, **options: change(original, *args, **options))
-
-
-@breaks("fuse-conv-bn-transposed-groups")
-def transposed_groups_are_fused(patch):
-    """A transposed convolution with groups is fused group by group."""
-
-    def change(original, conv, norm, transpose=False):
-        if not transpose or conv.groups == 1:
-            return original(conv, norm, transpose)
-        fused, scale = copy.deepcopy(conv), norm.weight / (norm.running_var + norm.eps).sqrt()
-        grouped = conv.weight.unflatten(0, (conv.groups, -1))
-        shape = (conv.groups, 1, -1, *[1] * (conv.weight.dim() - 2))
-        fused.weight = nn.Parameter((grouped * scale.reshape(shape)).flatten(0, 1).detach())
-        fused.bias = nn.Parameter(((conv.bias - norm.running_mean) * scale + norm.bias).detach())
-        return fused
-
-    _fusing(patch, "fuse_conv_bn_eval", change)
-
-
-@breaks("fuse-conv-bn")
-def fused_convolutions_forget_eps(patch):
-    """The fused weight has no eps."""
-
-    def change(original, conv, norm, transpose=False):
-        fused = original(conv, norm, transpose)
-        with torch.no_grad():
-            fused.weight.mul_((norm.running_var[0] + norm.eps).sqrt() / norm.running_var[0].sqrt())
-        return fused
-
-    _fusing(patch, "fuse_conv_bn_eval", change)
-
-
-@breaks("fuse-conv-bn")
-def fusion_is_in_place(patch):
-    """The convolution takes over what is fused."""
-
-    def change(original, conv, norm, transpose=False):
-        fused = original(conv, norm, transpose)
-        conv.weight.data.copy_(fused.weight.data)
-        return fused
-
-    _fusing(patch, "fuse_conv_bn_eval", change)
-
-
-@breaks("fuse-eval-only")
-def training_is_fused_too(patch):
-    """A normalisation in training is fused as if it were not."""
-
-    def change(original, conv, norm, transpose=False):
-        return original(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval(), transpose)
-
-    _fusing(patch, "fuse_conv_bn_eval", change)
-
-
-@breaks("fuse-linear-bn")
-def fused_linear_forgets_its_bias(patch):
-    """The bias of Linear is not scaled."""
-
-    def change(original, linear, norm):
-        fused = original(linear, norm)
-        fused.bias = nn.Parameter(norm.bias.detach().clone())
-        return fused
-
-    _fusing(patch, "fuse_linear_bn_eval", change)
-
-
-@breaks("fuse-linear-bn-plain")
-def normalisations_without_weights_are_fused(patch):
-    """A normalisation without affine parameters is fused as one with ones and zeros."""
-
-    def change(original, linear, norm):
-        if norm.weight is None:
-            norm = copy.deepcopy(norm)
-            norm.weight = nn.Parameter(torch.ones_like(norm.running_var))
-            norm.bias = nn.Parameter(torch.zeros_like(norm.running_var))
-        return original(linear, norm)
-
-    _fusing(patch, "fuse_linear_bn_eval", change)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from test_norm.common import HALF, LAYOUTS
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference.normalisation import p_norm
 from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
@@ -33,8 +34,7 @@ def assert_normalised(cell, output, x, p, axes, eps):
 
 
 @claim("normalize-formula")
-@pytest.mark.parametrize("p", POWERS)
-@pytest.mark.parametrize("dim", [0, 1, -1, (0, 2), (1, 2)], ids=str)
+@board(p=POWERS, dim=[0, 1, -1, (0, 2), (1, 2)])
 def test_output(cell, rng, p, dim):
     if cell.dtype == torch.bfloat16 and RELEASE.release < (2, 1):
         pytest.skip("before PyTorch 2.1 norms over several dimensions of bfloat16 were rounded on the way")

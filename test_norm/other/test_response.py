@@ -8,6 +8,7 @@ from torch import nn
 
 from test_norm.common import HALF, LAYOUTS
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference.normalisation import response_norm, response_norm_backward, windows_of_channels
 from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
@@ -32,8 +33,7 @@ def assert_divided(cell, output, x, window, size, alpha, beta, k):
 
 
 @claim("lrn-formula")
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("size", [1, 3, 5, 31])
+@board(2, 0, shape=SHAPES, size=[1, 3, 5, 31])
 def test_output(cell, rng, shape, size):
     x = cell.tensor(rng.standard_normal(shape))
     output = cell.run(nn.LocalResponseNorm(size, **ARGUMENTS))(x)
@@ -49,8 +49,7 @@ def test_even_size(cell, size):
 
 
 @claim("lrn-window-of-size")
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("size", [2, 3, 4, 8])
+@board(2, 0, shape=SHAPES, size=[2, 3, 4, 8])
 def test_window(cell, rng, shape, size):
     x = cell.tensor(rng.standard_normal(shape))
     output = cell.run(nn.LocalResponseNorm(size, **ARGUMENTS))(x)
@@ -77,8 +76,7 @@ def assert_gradient(cell, x, grad, window, size, alpha, beta, k):
 
 
 @claim("lrn-backward")
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("size", [1, 3, 5])
+@board(2, 1, shape=SHAPES, size=[1, 3, 5])
 def test_gradient(cell, rng, shape, size):
     x = cell.tensor(rng.standard_normal(shape), requires_grad=True)
     grad = cell.tensor(rng.standard_normal(shape))

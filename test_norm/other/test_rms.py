@@ -7,6 +7,7 @@ from torch import nn
 
 from test_norm.common import HALF, LAYOUTS, WIDTHS, numbers, unlike_scale, with_parameters
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.reference import normalisation
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma, rounding_unit, roundings
@@ -19,7 +20,6 @@ CASES = {
     "one element": ((1,), (3, 1)),
     "all dimensions": ((2, 3), (2, 3)),
 }
-every_case = pytest.mark.parametrize(("shape", "size"), CASES.values(), ids=CASES)
 
 
 def axes_of(shape, x):
@@ -42,8 +42,7 @@ def assert_normalised(cell, output, x, shape, eps, weight=None):
 
 
 @claim("rmsnorm-formula")
-@every_case
-@pytest.mark.parametrize("affine", [True, False])
+@board(2, 0, shape__size=CASES, affine=[True, False])
 def test_output(cell, rng, shape, size, affine):
     module = with_parameters(cell, nn.RMSNorm(shape, eps=0.01, elementwise_affine=affine), rng)
     x = cell.tensor(unlike_scale(rng, size, axis=0))
@@ -67,8 +66,7 @@ def test_output_of_views(cell, rng, layout):
 
 
 @claim("rmsnorm-backward")
-@every_case
-@pytest.mark.parametrize("affine", [True, False])
+@board(2, 1, shape__size=CASES, affine=[True, False])
 def test_gradients(cell, rng, shape, size, affine):
     module = with_parameters(cell, nn.RMSNorm(shape, eps=0.01, elementwise_affine=affine), rng)
     x = cell.tensor(unlike_scale(rng, size, axis=0), requires_grad=True)

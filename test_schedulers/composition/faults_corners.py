@@ -90,7 +90,7 @@ def others_are_left_out(patch):
     patch(ChainedScheduler, "__init__", chain)
 
 
-@breaks("lr-chained-optimizer")
+@breaks("lr-composition-types")
 def a_chain_believes_its_argument(patch):
     """ChainedScheduler keeps the optimizer that it is given and does not compare."""
 

@@ -29,6 +29,12 @@ def test_a_reduction_of_a_little_more_than_eps():
     assert trace(scheduler, [1.0, 2.0, 3.0])[:, 0].tolist() == [0.5, 0.5, 0.25, 0.25]
 
 
+@claim("lr-plateau-eps")
+def test_a_reduction_of_a_little_less_than_eps():
+    scheduler = ReduceLROnPlateau(make_optimizer(0.5), factor=0.5, patience=0, eps=0.2501)
+    assert trace(scheduler, [1.0, 2.0, 3.0])[:, 0].tolist() == [0.5] * 4
+
+
 @claim("lr-plateau-state")
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])

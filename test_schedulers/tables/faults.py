@@ -22,16 +22,16 @@ def decay_comes_one_epoch_late(patch):
 
 
 @breaks("lr-table")
-def the_constant_ends_a_step_early(patch):
-    """ConstantLR returns to the base rate one epoch before total_iters."""
+def the_constant_ends_a_step_late(patch):
+    """ConstantLR returns to the base rate one epoch after total_iters."""
 
     @around
     def get_lr(original, self):
-        self.last_epoch += self.last_epoch > 0
+        self.total_iters += 1
         try:
             return original(self)
         finally:
-            self.last_epoch -= self.last_epoch > 1
+            self.total_iters -= 1
 
     patch(ConstantLR, "get_lr", get_lr)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from torchclaims import claim
+from torchclaims.covering import board
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
 
@@ -48,8 +49,7 @@ def matrix(cell, rng):
 
 
 @claim("out-strides")
-@BY_NAME
-@pytest.mark.parametrize("layout", ["contiguous", "transposed", "stepped", "offset"])
+@board(name=OPERATIONS.keys(), layout=["contiguous", "transposed", "stepped", "offset"])
 def test_right_shape(cell, rng, name, layout):
     operation, reference = OPERATIONS[name]
     a = matrix(cell, rng)

@@ -38,6 +38,13 @@ def broadcast(left, right):
 
 PAIRS = list(itertools.product(SHAPES, repeat=2))
 FITTING = [pair for pair in PAIRS if broadcast(*pair) is not None]
+# Of two unlike shapes one order: each shape is left of some and right of others.
+WITH_VALUES = [
+    (left, right)
+    for left, right in FITTING
+    if np.prod(broadcast(left, right)) > 0
+    and (left == right or (SHAPES.index(left) + SHAPES.index(right)) % 2 == (SHAPES.index(left) < SHAPES.index(right)))
+]
 UNFIT = [pair for pair in PAIRS if broadcast(*pair) is None]
 
 
@@ -83,7 +90,7 @@ def test_refused(cell, left, right):
 
 
 @claim("bcast-values")
-@pytest.mark.parametrize(("left", "right"), [pair for pair in FITTING if np.prod(broadcast(*pair)) > 0], ids=str)
+@pytest.mark.parametrize(("left", "right"), WITH_VALUES, ids=str)
 def test_values_and_gradients(cell, rng, left, right):
     x, y = cell.tensor(rng.normal(size=left)).requires_grad_(), cell.tensor(rng.normal(size=right)).requires_grad_()
     shape = broadcast(left, right)
