@@ -249,4 +249,4 @@ def relative_threshold_is_of_the_size(patch):
 
         return _is_better
 
-    patch(ReduceLROnPlateau, "_is_better", make)
+    patch(ReduceLROnPlateau, IS_BETTER, make)
