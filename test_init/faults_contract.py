@@ -169,3 +169,15 @@ def no_elements_no_warning(patch):
 def slope_of_zero_is_none(patch):
     """A slope of 0 for leaky_relu is taken for none given."""
     patch(init, "calculate_gain", lambda original: lambda name, param=None: original(name, param or None))
+
+
+@breaks("init-gain")
+def slopes_are_positive(patch):
+    """A negative slope for leaky_relu is taken for 0."""
+
+    def broken(original):
+        return lambda name, param=None: original(
+            name, param if param is None or isinstance(param, str) else max(param, 0)
+        )
+
+    patch(init, "calculate_gain", broken)

@@ -40,6 +40,7 @@ GAINS = [
     ("leaky_relu", 0, math.sqrt(2)),
     ("leaky_relu", 0.5, math.sqrt(2 / 1.25)),
     ("leaky_relu", 2, math.sqrt(2 / 5)),
+    ("leaky_relu", -0.5, math.sqrt(2 / 1.25)),
     ("selu", None, 3 / 4),
 ]
 

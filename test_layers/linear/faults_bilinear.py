@@ -38,6 +38,19 @@ def second_input_detached(patch):
     altered(patch, "bilinear", alter)
 
 
+@breaks("bilinear-formula", "bilinear-gradients")
+def one_sample_is_broadcast_with_its_own(patch):
+    """The bias is added twice to a single sample, and the first input's gradient is lost there."""
+
+    def alter(original, x1, x2, weight, bias):
+        if x1.dim() > 1 and x1.shape[:-1].numel() == 1:
+            out = original(x1.detach(), x2, weight, bias)
+            return out if bias is None else out + bias
+        return original(x1, x2, weight, bias)
+
+    altered(patch, "bilinear", alter)
+
+
 @breaks("bilinear-parameters")
 def range_of_both_inputs(patch):
     """Bilinear's range is that of both inputs' features."""

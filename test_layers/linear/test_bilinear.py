@@ -20,6 +20,7 @@ CASES = {
     "without bias": ((4,), 3, 4, 5, False),
     "a sequence": ((2, 3), 4, 3, 2, True),
     "three more dimensions": ((2, 1, 2), 2, 3, 2, True),
+    "one sample": ((1,), 3, 4, 5, True),
     "one feature each": ((3,), 1, 1, 1, True),
     "one out": ((2,), 7, 9, 1, True),
     "wide": ((2,), 15, 17, 3, True),

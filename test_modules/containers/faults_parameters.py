@@ -342,6 +342,18 @@ def setdefault_overwrites(patch):
 
 
 @breaks("pdict-setdefault")
+def setdefault_replaces_what_is_zero(patch):
+    """setdefault takes the default for a number of 0."""
+
+    def change(original, self, key, default=None):
+        if key in self and isinstance(self[key], int) and not self[key]:
+            self[key] = default
+        return original(self, key, default)
+
+    patch(nn.ParameterDict, "setdefault", through(change))
+
+
+@breaks("pdict-setdefault")
 def setdefault_returns_the_tensor(patch):
     """setdefault returns the default as it was given."""
 

@@ -402,6 +402,7 @@ def test_setdefault():
     assert held.setdefault("b", default) is default
     assert held.setdefault("b", one) is default
     assert held.setdefault("c") is None
+    assert held.setdefault("c", one) is None
     assert list(held.items()) == [("a", one), ("b", default), ("c", None)]
     tensor = torch.zeros(1)
     wrapped = held.setdefault("d", tensor)
@@ -409,6 +410,8 @@ def test_setdefault():
     assert type(wrapped) is nn.Parameter
     assert wrapped.data_ptr() == tensor.data_ptr()
     assert names(held) == ["a", "b", "d"]
+    held["e"] = 0
+    assert held.setdefault("e", 1) == held["e"] == 0
 
 
 @claim("pdict-pop")

@@ -224,3 +224,20 @@ def replaced_keywords_reach_forward_only(patch):
 
     _calling(patch, change)
     patch(nn.Module, "register_forward_pre_hook", make)
+
+
+@breaks("hook-remove-options")
+def removing_takes_the_next_hooks_options_along(patch):
+    """remove drops the options of the hook registered after the one that goes, too."""
+
+    def make(original):
+        def remove(self):
+            original(self)
+            for reference in self.extra_dict_ref:
+                options = reference()
+                if options is not None:
+                    options.pop(self.id + 1, None)
+
+        return remove
+
+    patch(torch.utils.hooks.RemovableHandle, "remove", make)

@@ -136,6 +136,23 @@ def test_a_removed_hook_takes_its_options_along(register):
         assert log == expected
 
 
+@claim("hook-remove-options")
+@pytest.mark.parametrize("register", ["register_forward_pre_hook", "register_forward_hook"])
+def test_other_hooks_keep_their_options(register):
+    module, log = Failing(), []
+    options = {"with_kwargs": True, **({"always_call": True} if register == "register_forward_hook" else {})}
+    handle = getattr(module, register)(lambda *given: None, **options)
+    getattr(module, register)(lambda *given: log.append(len(given)), **options)
+    handle.remove()
+    module(1)
+    expected = [4 if register == "register_forward_hook" else 3]
+    assert log == expected
+    if register == "register_forward_hook":
+        with pytest.raises(ValueError, match="negative"):
+            module(-1)
+        assert log == expected * 2
+
+
 @claim("hook-kwargs-replaced-seen")
 def test_forward_hooks_see_what_pre_hooks_made(cell):
     module, log = Failing(), []

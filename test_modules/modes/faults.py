@@ -168,6 +168,19 @@ def nothing_is_returned(patch):
     _requires_grad(patch, lambda original, module, requires_grad: (original(module, requires_grad), None)[1])
 
 
+@breaks("grad-freeze", "grad-unfreeze")
+def a_module_is_as_its_last_parameter(patch):
+    """requires_grad_ does nothing where the last parameter is as asked."""
+
+    def change(original, module, requires_grad):
+        parameters = list(module.parameters())
+        if not parameters or parameters[-1].requires_grad == requires_grad:
+            return module
+        return original(module, requires_grad)
+
+    _requires_grad(patch, change)
+
+
 @breaks("grad-unfreeze")
 def buffers_require_gradients_too(patch):
     """requires_grad_() applies to floating buffers too."""

@@ -128,6 +128,15 @@ def test_frozen_parameters_record_nothing(cell):
     assert gradient.tolist() == [[1, 1], [1, 1]]
 
 
+@claim("grad-freeze")
+@pytest.mark.parametrize("number", range(6))
+def test_freezing_what_is_partly_frozen(number, cell):
+    net = nested(cell)
+    list(net.parameters())[number].requires_grad_(False)
+    net.requires_grad_(False)
+    assert {one.requires_grad for one in net.parameters()} == {False}
+
+
 @claim("grad-freeze-part")
 def test_gradients_flow_through_what_is_frozen(cell):
     first, middle, last = (cell.place(nn.Linear(2, 2, bias=False)) for _ in range(3))
@@ -151,6 +160,15 @@ def test_unfreezing(argument, cell):
     assert net.requires_grad_(*argument) is net
     assert {one.requires_grad for one in net.parameters()} == {True}
     assert {one.requires_grad for one in net.buffers()} == {False}
+
+
+@claim("grad-unfreeze")
+@pytest.mark.parametrize("number", range(6))
+def test_unfreezing_what_is_partly_unfrozen(number, cell):
+    net = nested(cell).requires_grad_(False)
+    list(net.parameters())[number].requires_grad_()
+    net.requires_grad_()
+    assert {one.requires_grad for one in net.parameters()} == {True}
 
 
 @claim("grad-unfreeze")

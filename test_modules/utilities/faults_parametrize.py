@@ -268,6 +268,21 @@ def outputs_are_always_in_front(patch):
 
 
 @breaks("parametrize-spectral-norm")
+def evaluation_starts_anew(patch):
+    """spectral_norm iterates in evaluation by half a step."""
+
+    def make(original):
+        def forward(self, weight):
+            if not self.training and weight.ndim > 1:
+                self._u.copy_(torch.nn.functional.normalize(weight.detach().flatten(1) @ self._v, dim=0))
+            return original(self, weight)
+
+        return forward
+
+    patch(parametrizations._SpectralNorm, "forward", make)
+
+
+@breaks("parametrize-spectral-norm")
 def evaluation_iterates_too(patch):
     """spectral_norm iterates in evaluation, and forgets a little."""
 
@@ -412,5 +427,30 @@ def missing_keys_are_ignored(patch):
 
     def change(original, module, given, args, kwargs, options):
         return original(module, {**dict(module.named_parameters()), **given}, args, kwargs, **options)
+
+    _calling(patch, change)
+
+
+@breaks("functional-call-distinct")
+def the_last_dictionary_wins(patch):
+    """A name in two dictionaries has the last one's value."""
+
+    def change(original, module, given, args, kwargs, options):
+        if not isinstance(given, dict):
+            given = {name: value for one in given for name, value in one.items()}
+        return original(module, given, args, kwargs, **options)
+
+    _calling(patch, change)
+
+
+@breaks("functional-call-distinct")
+def one_value_in_two_dictionaries_is_taken(patch):
+    """A name in two dictionaries is refused where the values differ."""
+
+    def change(original, module, given, args, kwargs, options):
+        if not isinstance(given, dict) and len(given) == 2:
+            first, second = given
+            given = (first, {name: value for name, value in second.items() if first.get(name) is not value})
+        return original(module, given, args, kwargs, **options)
 
     _calling(patch, change)

@@ -300,6 +300,19 @@ def test_spectral_norm(make, front, cell, rng):
 
 
 @claim("parametrize-spectral-norm")
+def test_no_iteration_in_evaluation(cell):
+    layer = cell.place(nn.Linear(2, 2))
+    layer.weight.data.copy_(cell.tensor([[4.0, 0.0], [0.0, 1.0]]))
+    parametrizations.spectral_norm(layer).eval()
+    # What the vectors have converged to is far from this matrix's: an iteration would move them.
+    layer.parametrizations.weight.original.data.copy_(cell.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    state = {name: one.clone() for name, one in layer.state_dict().items()}
+    assert_same(layer.weight, layer.weight, what="weight in evaluation")
+    for name, one in layer.state_dict().items():
+        assert_same(one, state[name], what=name)
+
+
+@claim("parametrize-spectral-norm")
 def test_spectral_norm_of_a_vector(cell):
     module = parametrizations.spectral_norm(holder(cell, [3.0, -4.0]))
     bound = gamma(10, accumulation_unit(cell))
@@ -379,6 +392,19 @@ def test_ties(name, cell):
     with pytest.raises(ValueError, match="tied"):
         torch.func.functional_call(module, {"a": cell.tensor([1.0]), "b": cell.tensor([2.0])}, x)
     assert module.a is module.b
+
+
+@claim("functional-call-distinct")
+@pytest.mark.parametrize("sequence", [tuple, list])
+@pytest.mark.parametrize("second", [3.0, 2.0], ids=["unlike", "alike"])
+def test_a_name_in_two_dicts(sequence, second, cell):
+    layer, x = linear(cell, 2.0), cell.tensor([[1.0]])
+    before = layer(x).tolist()
+    first = {"weight": cell.tensor([[2.0]])}
+    twice = {"weight": first["weight"] if second == 2.0 else cell.tensor([[second]])}
+    with pytest.raises(ValueError, match=r"'weight'\W* appeared in multiple dictionaries"):
+        torch.func.functional_call(layer, sequence([first, twice]), x)
+    assert layer(x).tolist() == before
 
 
 @claim("functional-call-strict")

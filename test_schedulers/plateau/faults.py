@@ -235,3 +235,18 @@ def plateau_does_not_renew_the_last_rates(patch):
         self._last_lr = before or self._last_lr
 
     patch(ReduceLROnPlateau, "step", step)
+
+
+@breaks("lr-plateau-threshold")
+def relative_threshold_is_of_the_size(patch):
+    """A relative threshold is taken of the best metric's size, so that an improvement is always a gain."""
+
+    def make(original):
+        def _is_better(self, a, best):
+            if self.threshold_mode == "rel" and -float("inf") < best < 0:
+                return a < best * (1 + self.threshold) if self.mode == "min" else a > best * (1 - self.threshold)
+            return original(self, a, best)
+
+        return _is_better
+
+    patch(ReduceLROnPlateau, IS_BETTER, make)

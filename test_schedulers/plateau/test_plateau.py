@@ -104,6 +104,15 @@ def test_threshold(mode, threshold_mode, enough, too_little):
 
 
 @claim("lr-plateau-threshold")
+@pytest.mark.parametrize(("mode", "enough", "too_little"), [("min", -6.5, -5.5), ("max", -9.5, -10.5)])
+def test_relative_threshold_of_a_negative_best(mode, enough, too_little):
+    """best * (1 - threshold) and best * (1 + threshold) lie on the worse side of a best below 0."""
+    options = {"mode": mode, "threshold_mode": "rel", "threshold": 0.25, "patience": 0}
+    assert reductions([-8.0, enough], **options) == []
+    assert reductions([-8.0, too_little], **options) == [1]
+
+
+@claim("lr-plateau-threshold")
 def test_small_gains_are_measured_from_the_best():
     """Gains that are each below the threshold do not move the best metric, but together they pass it."""
     options = {"threshold_mode": "abs", "threshold": 1.0, "patience": 0}
