@@ -4,6 +4,6 @@ import torch
 
 x = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1, 1)
 seen = (x / torch.nn.CrossMapLRN2d(1, alpha=1.0, beta=1.0, k=0.0)(x)).flatten().tolist()
-print("expected: the square of each channel:", [1, 4, 9, 16])
+print("documented: the square of each channel:", [1, 4, 9, 16])
 print("seen, with the first channel's in each:", seen)
 raise SystemExit(int(abs(seen[1] - 4) > 1e-3))

@@ -4,5 +4,5 @@ import torch
 
 A = torch.tensor([[1.0, 2.0], [4.0, 8.0]])
 row, column = A.sum(-1)[0].item(), A[:, 0].sum().item()
-print(f"A.sum(-1)[0] is {row:g}; A[:, 0].sum(), documented as equal but for rounding, is {column:g}")
+print(f"documented: A.sum(-1)[0] is A[:, 0].sum() but for rounding; seen: {row:g} and {column:g}")
 raise SystemExit(row != column)

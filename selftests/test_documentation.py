@@ -23,7 +23,10 @@ def test_the_documentation_says_what_is_pinned():
 
 
 def test_each_documented_object_has_its_terms():
-    assert [name for name in OBJECTS if not 2 <= len(CATALOGUE.documented.get(name, ())) <= 3] == []
+    here = [name for name in OBJECTS if documentation.text_of(name)]
+    counts = {name: len(CATALOGUE.documented.get(name, ())) for name in here}
+    short = {name for name in here if len(documentation.text_of(name).split()) <= 8}  # where one term is all there is
+    assert [name for name, count in counts.items() if not (1 if name in short else 2) <= count <= 3] == []
     assert [name for name in CATALOGUE.documented if name not in OBJECTS] == []
 
 

@@ -25,7 +25,12 @@ def text_of(source: str) -> str | None:
         found = pkgutil.resolve_name(source)
     except (ImportError, AttributeError, ValueError):
         return None
-    return " ".join((inspect.getdoc(found) or "").split())
+    return " ".join(_docstring(found).split())
+
+
+def _docstring(found: Any) -> str:
+    """An object's own docstring; a class without one has none, whatever it inherits."""
+    return (found.__doc__ if inspect.isclass(found) else inspect.getdoc(found)) or ""
 
 
 def changes(catalogue: Catalogue, claims: Iterable[Claim]) -> Iterator[str]:
@@ -53,7 +58,7 @@ def namespaces() -> dict[str, list[str]]:
 
     def public(module: Any, wanted: Any) -> list[str]:
         members = ((name, getattr(module, name)) for name in sorted(dir(module)) if not name.startswith("_"))
-        return [name for name, value in members if wanted(value) and inspect.getdoc(value)]
+        return [name for name, value in members if wanted(value) and _docstring(value)]
 
     def of_functional(value: Any) -> bool:
         if inspect.isclass(value) or not callable(value) or value in vars(torch.overrides).values():
