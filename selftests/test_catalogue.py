@@ -14,7 +14,7 @@ passages = 3
 
 REFUSED = {
     "malformed TOML": ({"claims": "[toy-relu-clips]\nstatement = yes"}, r"claims\.toml: .*line 2"),
-    "a duplicate in one file": ({"claims": CLAIM + CLAIM}, r"claims\.toml: .*line 8"),
+    "a duplicate in one file": ({"claims": CLAIM + CLAIM}, r"claims\.toml: .*line 9"),
     "an unknown key": ({"claims": CLAIM + 'orcale = "reference"'}, "unknown key 'orcale'; did you mean 'oracle'"),
     "a missing key": ({"claims": CLAIM.replace('since = "2.0"', "")}, "key 'since' is missing"),
     "an unknown oracle": (

@@ -47,7 +47,7 @@ def test_an_expected_failure_that_no_file_states_is_broken(run, toy_suite):
 
 
 def test_fewer_cells_than_the_claim_states(run, toy_suite):
-    (toy_suite / "test_toy" / "claims.toml").write_text(CLAIM + "cells = 3\n")
+    (toy_suite / "test_toy" / "claims.toml").write_text(CLAIM.replace("cells = 1", "cells = 3"))
     result = run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["not exercised: toy-relu-clips: *", "    1 of at least 3 cells did not run"])

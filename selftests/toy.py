@@ -10,6 +10,7 @@ CLAIM = """
 statement = "ReLU leaves no negative number."
 oracle = "reference"
 since = "2.0"
+cells = 1
 sources = ["torch.nn.ReLU"]
 """
 

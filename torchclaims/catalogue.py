@@ -56,6 +56,7 @@ class Claim:
     statement: str
     oracle: str
     since: Version
+    cells: int
     sources: tuple[str, ...] = ()
     articles: tuple[str, ...] = ()
     verdict: str | None = None
@@ -63,7 +64,6 @@ class Claim:
     dtypes: tuple[str, ...] = FULL_PRECISION
     modes: tuple[str, ...] = ("eager",)
     memory_formats: tuple[str, ...] = ("contiguous",)
-    cells: int = 1
 
     @property
     def family(self) -> str:
@@ -203,8 +203,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _claims(path: Path, root: Path) -> Iterator[Claim]:
-    required = {"statement", "oracle", "since"}
-    optional = {"sources", "articles", "verdict", "truth", "cells", *APPLICABILITY}
+    required = {"statement", "oracle", "since", "cells"}
+    optional = {"sources", "articles", "verdict", "truth", *APPLICABILITY}
     for name, entry in read_toml(path).items():
         where = f"{_place(path, root)}: claim {name!r}"
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name):
@@ -239,7 +239,7 @@ def _text(entry: dict[str, Any], key: str, where: str) -> str:
 
 
 def _count(entry: dict[str, Any], where: str) -> int:
-    value = entry.get("cells", 1)
+    value = entry["cells"]
     if type(value) is not int or value < 1:
         raise CatalogueError(f"{where}: 'cells' must be the least number of tests that decide it; it is {value!r}")
     return value
