@@ -181,6 +181,8 @@ def test_projection(cell, rng, steps, batch, features, hidden, options, given):
 @claim("rnn-inference")
 @board(steps__batch__features__hidden__options=LAYERS, kind=KINDS.keys())
 def test_inference(cell, rng, kind, steps, batch, features, hidden, options):
+    if kind == "relu" and torch.finfo(cell.dtype).bits == 16:
+        pytest.skip("does not apply: rounding decides at the bend")
     with torch.no_grad():
         check_layer(cell, rng, kind, steps, batch, features, hidden, options)
 

@@ -96,7 +96,7 @@ def test_values_and_gradients(cell, rng, left, right):
     shape = broadcast(left, right)
     a, b = np.broadcast_to(to_numpy(x), shape), np.broadcast_to(to_numpy(y), shape)
     upstream = cell.tensor(rng.normal(size=shape))
-    z = cell.run(torch.mul)(x, y)
+    z = cell.run(lambda x, y: x * y)(x, y)
     assert_within(z, a * b, roundings(cell, 1, a * b), what="product", because="one product")
     z.backward(upstream)
     for leaf, factor in ((x, b), (y, a)):
