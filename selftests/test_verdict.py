@@ -144,7 +144,13 @@ def test_an_interrupted_run_leaves_its_report(toy_suite, signal_number):
         "@claim('toy-relu-clips')\ndef test_b():\n    open('started', 'w').close(); time.sleep(60)",
     )
     command = [sys.executable, "-m", "pytest", "--claims-json", "verdict.json", "--device", "cpu"]
-    with subprocess.Popen(command, cwd=toy_suite, stdout=subprocess.PIPE, text=True) as process:
+
+    def mind_interrupts() -> None:  # which a job that a shell put into the background does not, nor its children
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        command, cwd=toy_suite, stdout=subprocess.PIPE, text=True, preexec_fn=mind_interrupts
+    ) as process:
         while not (toy_suite / "started").exists():
             assert process.poll() is None
             time.sleep(0.02)
