@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from hypothesis import assume
 
 from torchclaims import claim
 from torchclaims.reference.padding import pad, pad_backward
@@ -32,6 +33,7 @@ def check(cell, script, mode, dims):
         pad_backward(one, x.shape, pairs, mode) for one in (grad, abs(grad), np.ones(grad.shape))
     )
     most_copies = int(copies.max(initial=1))
+    assume(most_copies < 100)  # more additions in bfloat16 leave no digit to compare
     bound = np.where(copies > 1, gamma(most_copies + 1, rounding_unit(cell.dtype)) * magnitude, 0.0)
     assert_within(gradient, wanted, bound, what="gradient", because="a sum over copies, added one by one")
 
