@@ -90,8 +90,8 @@ def drafts(path: Path, today: date) -> Iterator[str]:
             "torch": f">={release.group()}" if release else "",
             "raises": raised,
             "message": re.escape(message).replace("\\ ", " "),
-            "reason": "TODO: why PyTorch does this",
-            "link": "TODO: where it is reported",
+            "reason": "to be written: why it does this",
+            "link": "to be written: where it is reported, or unreported",
         }
         yield "[[deviation]]"
         yield from (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())

@@ -77,8 +77,8 @@ def namespaces() -> dict[str, list[str]]:
 
 
 def _home(value: Any) -> str:
-    module = getattr(value, "__module__", None) or ""
-    return "torch" if module.startswith("torch._C") else module
+    """The module that defines a function; none for one that is built in."""
+    return "" if inspect.isbuiltin(value) else getattr(value, "__module__", None) or ""
 
 
 def coverage(catalogue: Catalogue) -> dict[str, dict[str, int]]:
