@@ -152,9 +152,13 @@ def test_trunc_normal_default(cell):
 
 
 @claim("init-trunc-normal-warns")
-@pytest.mark.parametrize(("mean", "warns"), [(4.5, True), (-4.5, True), (3.5, False)], ids=["above", "below", "near"])
-def test_trunc_normal_warns(cell, mean, warns, recwarn):
-    values = fill("trunc_normal_", blank(cell, 20), mean=mean)
+@pytest.mark.parametrize(
+    ("mean", "std", "warns"),
+    [(4.5, 1, True), (-4.5, 1, True), (3.5, 1, False), (3.25, 0.5, True), (-3.25, 0.5, True), (2.75, 0.5, False)],
+    ids=["above", "below", "near", "above, narrow", "below, narrow", "near, narrow"],
+)
+def test_trunc_normal_warns(cell, mean, std, warns, recwarn):
+    values = fill("trunc_normal_", blank(cell, 20), mean=mean, std=std)
     messages = [str(warning.message) for warning in recwarn if issubclass(warning.category, UserWarning)]
     assert any("more than 2 std from [a, b]" in message for message in messages) == warns
     assert to_numpy(values.abs()).max() <= 2
