@@ -114,7 +114,9 @@ def backward_bound(
     chain = gamma(count + 10, unit)
     bound = 3 * relative * (a + total + normalised * product)
     bound = bound + chain * (a + total + size * product + normalised * (a * size).mean(axes, keepdims=True))
-    bound = bound + off * product + normalised * (a * off).mean(axes, keepdims=True)
+    # Both factors of normalised * mean(grad * normalised) are off, and by no little where sigma is below |mean| * kept.
+    bound = bound + off * product + (normalised + off) * (a * off).mean(axes, keepdims=True)
+    bound = bound * (1 + 3 * relative)
     products = np.abs(grad) * (off + chain * size)
     return BackwardBound(inverse * bound * (1 + kept), products)
 
