@@ -33,7 +33,7 @@ CHUNKS = {
     "rows of 1": {"batch_chunk_size": 1},
     "rows of 2": {"batch_chunk_size": 2},
     "rows of 4": {"batch_chunk_size": 4, "acc_policy": "accurate"},
-    "more rows than there are": {"batch_chunk_size": 64, "acc_policy": "balanced"},
+    "more rows than there are": {"batch_chunk_size": 64, "acc_policy": "accurate"},
     "aspect ratio": {"chunking_method": "aspect_ratio", "acc_policy": "compact"},
     "aspect ratio, thirds": {"chunking_method": "aspect_ratio:3", "allow_retain_graph": True},
 }
@@ -132,7 +132,7 @@ def test_whole(cell, rng, size, target, extras, reduction):
 @covering(
     chunks=IN_CHUNKS,
     size={name: SIZES[name] for name in ("batch", "one sample", "one feature", "more classes")},
-    target=("indices", "ignored"),
+    target=TARGETS,
     extras={name: EXTRAS[name] for name in ("plain", "weighted", "biased")},
     reduction=REDUCTIONS,
 )
@@ -244,7 +244,6 @@ def test_sizes_that_disagree(cell, rng):
 # What the chunked path has no code for.
 WHOLE_ONLY = {
     "a bias of more dimensions": ("one dimension", "indices", {"bias": True}),
-    "probabilities": ("batch", "probabilities", {}),
     "smooth labels": ("batch", "indices", {"label_smoothing": 0.25}),
 }
 
