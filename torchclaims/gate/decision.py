@@ -85,13 +85,12 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One row's. `interval` is that of `kind`, the kind of time that decides or that keeps the row open."""
+class Verdict(Interval):
+    """One row's: `kind` is the kind of time that decides or that keeps the row open, the interval is that kind's."""
 
-    state: State
-    kind: str
-    interval: Interval
-    kinds: Mapping[str, Interval]
+    state: State = "undecided"
+    kind: str = FAMILIES[0][0]
+    kinds: Mapping[str, Interval] = field(default_factory=dict)
 
 
 def log_ratio(candidate: float, baseline: float) -> float:
@@ -109,15 +108,12 @@ class _Series:
         self.shift = shift
         self.values: list[float] = []
         self._sums = np.zeros((3, DENSITIES))
+        self.evidence = [0.0, 0.0, 0.0]  # logarithms of the e-values against ratio <= 1, ratio >= 1 + T, ratio >= 1
 
     def add(self, value: float) -> None:
         self.values.append(value)
         self._sums += log_factors(np.array([value, self.shift - value, -value]), self.shift)
-
-    def evidence(self) -> tuple[float, float, float]:
-        """Logarithms of the e-values against ratio <= 1, against ratio >= 1 + threshold and against ratio >= 1."""
-        not_slower, beyond_threshold, not_faster = log_mean_exp(self._sums)
-        return float(not_slower), float(beyond_threshold), float(not_faster)
+        self.evidence = log_mean_exp(self._sums).tolist()
 
     def interval(self, alpha: float, table_wide: float) -> Interval:
         if not self.values:
@@ -173,9 +169,9 @@ class Table:
         for row, states in self._states().items():
             kinds = {kind: series.interval(self.rule.alpha, table_wide) for kind, series in self._rows[row].items()}
             state = _combined(states)
-            kind = next((kind for kind in kinds if states[kind] == state), FAMILIES[0][0])
             verdict: State = "not slower" if state == SEEMS_FASTER else state
-            verdicts[row] = Verdict(verdict, kind, kinds.get(kind, Interval()), kinds)
+            kind = next((kind for kind in kinds if states[kind] == state), None)
+            verdicts[row] = Verdict(**vars(kinds[kind]), state=verdict, kind=kind, kinds=kinds) if kind else Verdict()
         return verdicts
 
     def exit_code(self) -> int:
@@ -188,7 +184,7 @@ class Table:
 
     def _levels(self) -> tuple[float, float]:
         """Holm's levels over rows x kinds for "slower" and for "faster"; a row without a pair counts for two."""
-        evidences = [series.evidence() for kinds in self._rows.values() for series in kinds.values()]
+        evidences = [series.evidence for kinds in self._rows.values() for series in kinds.values()]
         unseen = [-math.inf] * (2 * len(self._rows) - len(evidences))
         slower, _, faster = zip(*evidences, strict=True) if evidences else ((), (), ())
         return holm([*slower, *unseen], self.rule.alpha), holm([*faster, *unseen], self.rule.alpha)
@@ -199,7 +195,7 @@ class Table:
         for_one_row = -math.log(self.rule.alpha)
 
         def state(series: _Series) -> Standing:
-            not_slower, beyond_threshold, not_faster = series.evidence()
+            not_slower, beyond_threshold, not_faster = series.evidence
             if not_faster >= for_faster:
                 return "faster"
             if not_faster >= for_one_row:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,17 @@ SCALES = (0.1, 0.2, 0.4, 0.8, 1.6)  # in units of the displacement: quiet machin
 DENSITIES = 2 * len(SCALES)
 
 
+@cache
+def _densities(shift: float) -> tuple[Floats, Floats]:
+    """Displacements, of the moved and of the mirrored density, and scales."""
+    displacements, scales = (grid.ravel() for grid in np.meshgrid((shift, shift / 2), shift * np.array(SCALES)))
+    return np.stack([displacements, -displacements]), scales
+
+
 def log_factors(y: Floats, shift: float) -> Floats:
     """log e(y) for each density, along a new last axis; `shift` = log(1 + threshold). Against "centre <= 0"."""
-    shifts, scales = (grid.ravel() for grid in np.meshgrid((shift, shift / 2), shift * np.array(SCALES)))
-    z = np.abs((y[..., None, None] - [[1], [-1]] * shifts) / scales)
+    displacements, scales = _densities(shift)
+    z = np.abs((y[..., None, None] - displacements) / scales)
     log_density = -z - 2 * np.log1p(np.exp(-z))
     moved, mirrored = log_density[..., 0, :], log_density[..., 1, :]
     result: Floats = math.log(2) - np.logaddexp(0, mirrored - moved)
