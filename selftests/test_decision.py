@@ -252,16 +252,16 @@ def test_a_row_that_seems_faster_is_wanted_until_that_is_sure() -> None:
     assert "0" not in sure.open_rows()
 
 
-@pytest.mark.parametrize("noise", gate_power.NOISES[:3])
+@pytest.mark.parametrize("noise", [gate_power.heavy, gate_power.neighbour])
 @pytest.mark.parametrize("pairs", [15, 40])
 def test_what_could_have_been_seen_is_seen(noise: gate_power.Noise, pairs: int) -> None:
-    """100 series, each moved by what the series before it says could be seen."""
-    series = noise(np.random.default_rng(8), 0.04, (101, pairs))
+    """50 series, each moved by what the series before it says could be seen."""
+    series = noise(np.random.default_rng(8), 0.04, (51, pairs))
     seen = [
         log_evidence(one + detectable(before, SHIFT, 0.001), SHIFT) >= math.log(1000)
         for before, one in pairwise(series)
     ]
-    assert sum(seen) >= {15: 60, 40: 84}[pairs]
+    assert sum(seen) >= {15: 30, 40: 42}[pairs]
 
 
 def test_more_pairs_could_see_less() -> None:
@@ -377,15 +377,15 @@ def test_pairs_are_drawn_whole_and_in_either_order() -> None:
 
 
 def test_calibration_finds_slowdowns_and_no_others() -> None:
-    """Of 40 tables at most 2 miss + 5 % in one row, and none rings falsely."""
+    """Of 25 tables at most 1 misses + 5 % in one row, and none rings falsely."""
     rows = load(json.dumps(pairs()))
-    alike, slower = (simulate(rows, Rule(), slowdown=slowdown, tables=40) for slowdown in (0.0, 0.05))
+    alike, slower = (simulate(rows, Rule(), slowdown=slowdown, tables=25) for slowdown in (0.0, 0.05))
     assert (alike.slower.count, alike.undecided.count) == (0, 0)
-    assert slower.seen.count >= 38
+    assert slower.seen.count >= 24
     assert slower.false.count == 0
     assert set(alike.rivals) == {"pytest-benchmark, mean:5%", "five pairs, t-interval"}
-    assert alike.rivals["pytest-benchmark, mean:5%"].count > 5
-    assert summary(alike).startswith("no slowdown: red 0.0% [0.0%, 8.8%], undecided 0.0%")
+    assert alike.rivals["pytest-benchmark, mean:5%"].count > 2
+    assert summary(alike).startswith("no slowdown: red 0.0% [0.0%, 13.7%], undecided 0.0%")
     assert summary(slower).startswith("+5% in one row: seen 100.0%")
 
 
@@ -403,11 +403,11 @@ def test_a_budget_that_ends_leaves_rows_undecided() -> None:
 
 def test_a_longer_budget_sees_smaller_slowdowns() -> None:
     cost = Cost(5.0, 0.5)
-    seen = [smallest_seen(pairs(), Rule(), budget=budget, cost=cost, tables=8) for budget in (30.0, 100.0, 600.0)]
-    assert seen[0] is None
-    assert seen[1] is not None
-    assert seen[2] is not None
-    assert 0.02 < seen[2] < seen[1]
+    short, long = (smallest_seen(pairs(), Rule(), budget=budget, cost=cost, tables=8) for budget in (90.0, 600.0))
+    assert short is not None
+    assert long is not None
+    assert 0.02 < long < short
+    assert smallest_seen(pairs(), Rule(), budget=30.0, cost=cost, tables=1) is None
 
 
 def test_rivals_by_hand() -> None:
@@ -421,6 +421,7 @@ def test_rivals_by_hand() -> None:
 def test_the_simulation_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["gate_power", "--repeats", "2", "--tables", "1"])
     monkeypatch.setattr(gate_power, "NOISES", gate_power.NOISES[:1])
+    monkeypatch.setattr(gate_power, "ROWS", 2)
     gate_power.main()
     lines = capsys.readouterr().out.splitlines()
     assert sum("symmetry" in line for line in lines) == 4
