@@ -23,6 +23,7 @@ SIZES = {"network": 42, "layer": 22}  # square points
 WIDE, NARROW = (1000, 640), (400, 620)  # points
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
 STRIP = 110  # points, of height
+TICK = 80  # points, the width that a tick's label needs with the space around it
 LINE: dict[str, Any] = {"color": LIGHT["ink"], "linewidth": 1.6}
 
 Mark = tuple[str, int, str]  # as svg.of_figure takes them
@@ -50,7 +51,7 @@ def draw(rows: Sequence[Row], size: tuple[int, int]) -> str:
         panels = list(figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
         marks: list[Mark] = []
         if strip:
-            marks += _draw_strip(panels[-1], strip)
+            marks += _draw_strip(panels[-1], strip, size[0])
         if placed:
             marks += _draw_roofline(panels[0], placed)
         return of_figure(figure, marks)
@@ -139,7 +140,7 @@ def _name_slope(axes: Axes, start: float, bandwidth: float) -> None:
     )
 
 
-def _draw_strip(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
+def _draw_strip(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
     from matplotlib.ticker import LogLocator, NullLocator
 
     _, bandwidth = ceilings(rows)
@@ -147,15 +148,17 @@ def _draw_strip(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
     xs = [row["bytes_per_second"] for row in rows]
     # Full precision above, reduced below: the two precisions of a row must not hide each other.
     ys = [works.index(row["work"]) + (-0.18 if is_full(row["precision"]) else 0.18) for row in rows]
+    low, high = min(xs) / 1.6, max([*xs, bandwidth]) * 1.6
     axes.set(
         xscale="log",
-        xlim=(min(xs) / 1.6, max([*xs, bandwidth]) * 1.6),
+        xlim=(low, high),
         ylim=(len(works) - 0.4, -0.6),
         yticks=range(len(works)),
         yticklabels=works,
         xlabel="bytes a second, of rows without counted FLOPs",
     )
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    decade = width / math.log10(high / low)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decade > 3 * TICK else (1,)))
     axes.xaxis.set_major_formatter(lambda value, _: si(value, "B/s", 1))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axvline(bandwidth, **LINE)
