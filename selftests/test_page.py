@@ -39,6 +39,12 @@ def small():
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Plots are not the point: there are none."""
+    monkeypatch.setattr(roofline, "draw", lambda rows, size: "<svg></svg>")
+
+
+@pytest.fixture
 def stored(tmp_path):
     def store(content):
         path = tmp_path / "run.json"
@@ -107,7 +113,8 @@ def test_whatever_is_referred_to_is_there(rendered):
     assert referred <= names
 
 
-def test_text_of_a_run_is_escaped():
+def test_text_of_a_run_is_escaped(monkeypatch):
+    monkeypatch.setattr(roofline, "WIDTHS", {"narrow": roofline.NARROW})
     hostile = "<script>alert('&')</script>\"><img src=x>"
     foreign = small()
     info = foreign["benchmarks"][0]["extra_info"]
@@ -176,7 +183,8 @@ def test_names_in_the_plot_do_not_overlap(run, monkeypatch):
         {"bytes": 0, "bytes_per_second": 0},
     ],
 )
-def test_what_is_not_known_is_a_dash(change):
+def test_what_is_not_known_is_a_dash(change, monkeypatch):
+    monkeypatch.setattr(roofline, "WIDTHS", {"narrow": roofline.NARROW})
     unknown = small()
     for one in unknown["benchmarks"][:-4]:
         one["extra_info"] |= change
@@ -185,6 +193,7 @@ def test_what_is_not_known_is_a_dash(change):
     assert "nan" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_devices_and_modes_have_plots_and_panels_of_their_own():
     mixed = small()
     for one in mixed["benchmarks"][8:24]:
@@ -195,7 +204,8 @@ def test_devices_and_modes_have_plots_and_panels_of_their_own():
     assert "batch 16, cuda:0, inductor" in text
 
 
-def test_one_row_is_enough():
+def test_one_row_is_enough(monkeypatch):
+    monkeypatch.setattr(roofline, "WIDTHS", {"narrow": roofline.NARROW})
     single = small()
     single["benchmarks"] = single["benchmarks"][:1]
     text = page.render(timings.parse(json.dumps(single), "run.json"))
@@ -266,6 +276,7 @@ def test_a_page_that_cannot_be_written(stored, tmp_path, capsys):
     assert "ERROR: page: cannot write" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_writes_the_page(stored, tmp_path, capsys):
     target = tmp_path / "page.html"
     assert main(["page", str(stored(small())), "-o", str(target)]) == 0
@@ -348,6 +359,7 @@ class TestOption:
             "--seed", "1", "--device", "cpu", "--benchmark-only", *map(str, arguments)
         )
 
+    @pytest.mark.usefixtures("undrawn")
     def test_writes_the_page(self, go, timed):
         result = go("--benchmark-html=page.html")
         assert result.ret == 0
@@ -356,6 +368,7 @@ class TestOption:
         assert "VGG" in text
         assert "Rebinding x" in text
 
+    @pytest.mark.usefixtures("undrawn")
     def test_beside_a_stored_run_shows_this_one_only(self, go, timed):
         assert go("--benchmark-save=first").ret == 0
         assert go("--benchmark-compare", "--benchmark-html=page.html").ret == 0

@@ -109,6 +109,7 @@ def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
         axes.plot(along, height, linestyle=style, **LINE)
     marks = _scatter(axes, rows, xs, ys)
     axes.figure.draw_without_rendering()
+    axes.figure.set_layout_engine("none")  # what is placed from here on stays there
 
     # A name should cover neither marks nor lines, nor what is written above the slope.
     covered = [(xs, ys), (slope, 1.4 * slope * bandwidth), *(edge[1:] for edge in edges)]
