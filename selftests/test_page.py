@@ -355,8 +355,8 @@ class TestOption:
 
     @pytest.fixture
     def go(self, timed, pytester):
-        return lambda *arguments: pytester.runpytest_inprocess(
-            "--seed", "1", "--device", "cpu", "--benchmark-only", *map(str, arguments)
+        return lambda *arguments, **more: pytester.runpytest_inprocess(
+            "--seed", "1", "--device", "cpu", "--benchmark-only", *arguments, **more
         )
 
     @pytest.mark.usefixtures("undrawn")
@@ -372,6 +372,13 @@ class TestOption:
     def test_beside_a_stored_run_shows_this_one_only(self, go, timed):
         assert go("--benchmark-save=first").ret == 0
         assert go("--benchmark-compare", "--benchmark-html=page.html").ret == 0
+        assert "1 row." in (timed / "page.html").read_text()
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_an_interrupted_run_keeps_its_finished_rows(self, go, timed):
+        (timed / "benchmarks" / "test_sigint.py").write_text("def test_it(benchmark):\n    raise KeyboardInterrupt\n")
+        result = go("--benchmark-html=page.html", no_reraise_ctrlc=True)
+        assert result.ret == pytest.ExitCode.INTERRUPTED
         assert "1 row." in (timed / "page.html").read_text()
 
     def test_nothing_timed_is_no_page(self, go, timed):

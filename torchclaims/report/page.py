@@ -197,7 +197,7 @@ def _memory_bar(row: Row, end: float) -> Bar | None:
         end=100 * peak / end,
         within=100 * retained / end if retained else None,
         figure=si(peak, "B"),
-        note=f"({si(retained, 'B')} retained)",
+        note=f"({si(retained, 'B')} kept)",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torchclaims.report.quantities import percent, si, si_interval
@@ -53,7 +53,7 @@ def draw(rows: Sequence[Row], size: tuple[int, int]) -> str:
         if strip:
             marks += _draw_strip(panels[-1], strip, size[0])
         if placed:
-            marks += _draw_roofline(panels[0], placed)
+            marks += _draw_roofline(panels[0], placed, size[0])
         return of_figure(figure, marks)
 
 
@@ -80,25 +80,20 @@ def title(row: Row) -> str:
     return "\n".join(lines)
 
 
-def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
+def _draw_roofline(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
     import numpy as np
 
     flops, bandwidth = ceilings(rows)
     xs = [intensity(row) or math.nan for row in rows]
     ys = [row["flops_per_second"] for row in rows]
-    low = min(xs) / 2
-    high = max([*xs, *(limit / bandwidth for limit in flops.values())]) * 3
+    ridges = [limit / bandwidth for limit in flops.values()]
+    # A decade of the slope at least, wherever the marks are.
+    low, high = min([min(xs) / 2, *(ridge / 10 for ridge in ridges)]), max(xs + ridges) * 3
     top = max(flops.values(), default=high * bandwidth)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(low, high),
-        ylim=(min(ys) / 2, max([*ys, top]) * 2.5),
-        xlabel="FLOPs for each byte moved (FLOP/B)",
-        ylabel="FLOPs a second",
-    )
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(lambda value, _: si(value, "FLOP/s", 1))
+    bottom = min(min(ys) / 2, top / 10)
+    axes.set(xlabel="FLOPs for each byte moved (FLOP/B)", ylabel="FLOPs a second")
+    _logarithmic(axes, "x", low, high, width, lambda value, _: f"{value:g}")
+    _logarithmic(axes, "y", bottom, max([*ys, top]) * 2.5, width / 2, lambda value, _: si(value, "FLOP/s", 1))
     slope = np.geomspace(low, top / bandwidth)
     edges: list[tuple[Any, Any, Any]] = [("-", slope, slope * bandwidth)]
     for precision, limit in flops.items():
@@ -118,7 +113,7 @@ def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
     for precision, limit in sorted(flops.items(), key=lambda pair: -pair[1]):
         text = f"{precision.split()[0]} matrix product: {si(limit, 'FLOP/s')}"
         name_at(axes, text, (high, limit), taken, np.empty((0, 2)), [(-4, 4), (-4, -4)], weight="bold")
-    _name_slope(axes, max(low * 1.6, min(ys) / bandwidth), bandwidth)
+    _name_slope(axes, 1.6 * max(low, bottom / bandwidth), bandwidth)
     best: dict[str, int] = {}
     for index, row in enumerate(rows):
         if row["kind"] == "network":
@@ -142,30 +137,36 @@ def _name_slope(axes: Axes, start: float, bandwidth: float) -> None:
 
 
 def _draw_strip(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
-    from matplotlib.ticker import LogLocator, NullLocator
-
     _, bandwidth = ceilings(rows)
     works = [work for work in MARKERS if any(row["work"] == work for row in rows)]
     xs = [row["bytes_per_second"] for row in rows]
     # Full precision above, reduced below: the two precisions of a row must not hide each other.
     ys = [works.index(row["work"]) + (-0.18 if is_full(row["precision"]) else 0.18) for row in rows]
-    low, high = min(xs) / 1.6, max([*xs, bandwidth]) * 1.6
     axes.set(
-        xscale="log",
-        xlim=(low, high),
         ylim=(len(works) - 0.4, -0.6),
         yticks=range(len(works)),
         yticklabels=works,
         xlabel="bytes a second, of rows without counted FLOPs",
     )
-    decade = width / math.log10(high / low)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decade > 3 * TICK else (1,)))
-    axes.xaxis.set_major_formatter(lambda value, _: si(value, "B/s", 1))
-    axes.xaxis.set_minor_locator(NullLocator())
+    high = max([*xs, bandwidth]) * 1.6
+    _logarithmic(axes, "x", min(xs) / 1.6, high, width, lambda value, _: si(value, "B/s", 1))
     axes.axvline(bandwidth, **LINE)
     text = f"copy: {si(bandwidth, 'B/s')}"
     axes.text(bandwidth, 1, text, transform=axes.get_xaxis_transform(), ha="right", va="bottom", weight="bold")
     return _scatter(axes, rows, xs, ys)
+
+
+def _logarithmic(
+    axes: Axes, name: str, low: float, high: float, length: float, text: Callable[[float, int], str]
+) -> None:
+    """A logarithmic axis of ``length`` points with ticks at 1, 2 and 5, or at powers of ten alone if that is narrow."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
+    axis = getattr(axes, f"{name}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if length / math.log10(high / low) > 3 * TICK else (1,)))
+    axis.set_major_formatter(text)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _scatter(axes: Axes, rows: Sequence[Row], xs: Sequence[float], ys: Sequence[float]) -> list[Mark]:

@@ -145,6 +145,6 @@ def standalone(svg: str, title: str) -> str:
         f"svg{{{light}font-family:system-ui,sans-serif}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}"
         "text{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}"
     )
-    head, body = svg.split(">", 1)
+    head, body = re.sub(r' data-row="\d+"', "", svg).split(">", 1)
     frame = f"<title>{escape(title)}</title><style>{style}</style>"
     return f'{head}>{frame}<rect width="100%" height="100%" fill="var(--paper)"/>{body}\n'
