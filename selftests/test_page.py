@@ -102,6 +102,11 @@ def test_the_page_needs_no_network(rendered):
     assert "@import" not in rendered
 
 
+def test_the_plots_are_in_the_pages_font(rendered):
+    fonts = set(re.findall(r"font(?:-family)?: ([^;\"]+)", rendered[rendered.index("<main>") :]))
+    assert fonts == {"system-ui, sans-serif"} or all(font.endswith("px system-ui, sans-serif") for font in fonts)
+
+
 def test_no_two_elements_have_one_name(rendered):
     names = [attributes["id"] for _, attributes in Elements(rendered).found if "id" in attributes]
     assert len(names) == len(set(names))

@@ -39,13 +39,13 @@ def draw(rows: Sequence[Row], size: tuple[int, int]) -> str:
 
     Rows without counted FLOPs have no intensity: they stand in a strip of their own, by the bytes they move a second.
     """
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     placed = [row for row in rows if intensity(row) and row["flops_per_second"]]
     strip = [row for row in rows if row not in placed and row["bytes_per_second"]]
     salt = {"svg.hashsalt": f"{rows[0]['device']}{size}"}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS, **salt}):
+    with style.context(["default", SETTINGS | salt]):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72, layout="constrained", facecolor="none")
         heights = [size[1] - STRIP, STRIP] if placed and strip else [1]
         panels = list(figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
