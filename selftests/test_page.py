@@ -218,6 +218,17 @@ def test_one_row_is_enough(monkeypatch):
     assert "None is noisy" in text
 
 
+def test_comparisons_alone_are_a_page_too(stored, tmp_path, capsys):
+    alone = small()
+    alone["benchmarks"] = alone["benchmarks"][-4:]
+    text = page.render(timings.parse(json.dumps(alone), "run.json"))
+    assert not Elements(text).open
+    assert "as stated" in text
+    assert "<script" not in text
+    assert main(["roofline", str(stored(alone)), "-o", str(tmp_path / "roofline.svg")]) == 4
+    assert "the run has comparisons alone" in capsys.readouterr().err
+
+
 def broken(path, value):
     whole = small()
     at = whole
@@ -234,10 +245,10 @@ UNUSABLE = {
     "nested too deep": ("[" * 100_000, "is not JSON"),
     "list": ([], "$: [] is not of type 'object'"),
     "other tool": ({"context": {}, "benchmarks": []}, "$: 'machine_info' is a required property"),
-    "no benchmarks": (small() | {"benchmarks": []}, "none of its 0 benchmarks is a row of torchclaims"),
+    "no benchmarks": (small() | {"benchmarks": []}, "none of its 0 benchmarks is of torchclaims"),
     "plain": (
         small() | {"benchmarks": [{"name": "test_int", "extra_info": {}, "stats": {}}]},
-        "none of its 1 benchmarks is a row of torchclaims",
+        "none of its 1 benchmarks is of torchclaims",
     ),
     "no extra_info": (
         small() | {"benchmarks": [{"name": "a"}]},
@@ -387,9 +398,10 @@ class TestOption:
         assert "1 row." in (timed / "page.html").read_text()
 
     def test_nothing_timed_is_no_page(self, go, timed):
-        result = go("--benchmark-html=page.html", "-k", "comparison")
+        (timed / "benchmarks" / "test_plain.py").write_text("def test_plain(benchmark):\n    benchmark(int)\n")
+        result = go("--benchmark-html=page.html", "-k", "plain")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stdout.fnmatch_lines(["ERROR: --benchmark-html: none of its 1 benchmarks is a row of torchclaims*"])
+        result.stdout.fnmatch_lines(["ERROR: --benchmark-html: none of its 1 benchmarks is of torchclaims*"])
         assert not (timed / "page.html").exists()
 
     @pytest.mark.parametrize("target", ["none/page.html", "."])
