@@ -29,6 +29,8 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 FULL_PRECISION = ("float32", "float64")
 MODES = ("eager", "aot_eager", "inductor")
 MEMORY_FORMATS = ("contiguous", "channels_last")
+# Where rooms are. What is said about time is decided by the benchmarks, which only --benchmark-only runs.
+ROOMS = ("test_*", "test_*/*", "benchmarks")
 # The values that a list-valued key may hold, and what it means when a claim leaves the key out.
 APPLICABILITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dtypes": (DTYPES, FULL_PRECISION),
@@ -182,7 +184,7 @@ def load(root: Path) -> Catalogue:
 
 
 def _room_files(root: Path) -> list[Path]:
-    return sorted([*root.glob("test_*/claims.toml"), *root.glob("test_*/*/claims.toml")])
+    return sorted(path for room in ROOMS for path in root.glob(f"{room}/claims.toml"))
 
 
 def _place(path: Path, root: Path) -> str:

@@ -53,6 +53,18 @@ class Ratio:
             return FASTER
         return SLOWER if self.low > most else UNRESOLVED
 
+    def sentence(self, first: str, second: str, margin: float, expected: float = 1.0) -> str:
+        """The finding in English: ``A takes 1.00 times the time of B (0.99 to 1.01): equal within 5 %``."""
+        percent = f"{100 * margin:.3g} %"
+        finding = self.verdict(margin, expected)
+        if finding == EQUAL:
+            finding = f"equal within {percent}" if expected == 1 else f"{expected:.3g} times within {percent}"
+        elif finding != UNRESOLVED:
+            finding += "" if expected == 1 else f" than {expected:.3g} times"
+            finding += f" by more than {percent}" if margin else ""
+        figures = f"{self.estimate:.2f} times the time of {second} ({self.low:.2f} to {self.high:.2f})"
+        return f"{first} takes {figures}: {finding}"
+
 
 def compare(
     first: Build,

@@ -60,7 +60,7 @@ class Samples:
         return (high - low) / middle if middle else 0.0
 
     def interval(self, kind: str = "wall", level: float = 0.95) -> tuple[float, float]:
-        """Seconds a call: the interval that holds the true median with confidence ``level`` (:func:`median_interval`)."""
+        """Seconds a call: what :func:`median_interval` gives."""
         return median_interval(self._of_kind(kind), level)
 
     def _of_kind(self, kind: str) -> tuple[float, ...]:
