@@ -26,6 +26,9 @@ from torchclaims.targets import Cell
 
 Function = Callable[[Tensor], Tensor]
 
+# What --benchmark-quick leaves of the pairs, and of the seconds that each takes.
+QUICK = {"pairs": 9, "seconds": 0.03}
+
 # A batch that fills a CPU's core leaves an accelerator idle.
 ACCELERATOR_BATCHES = 64
 
@@ -57,7 +60,8 @@ def decide(request, benchmark, cell, one_thread):
         if benchmark.disabled:
             pytest.skip("does not apply: nothing is timed here; --benchmark-only does")
         kind = "cpu" if cell.device.is_cpu else "wall"
-        ratio = compare(first, second, Clock(cell.device.synchronize), kind=kind)
+        effort = QUICK if config.getoption("benchmark_quick", False) else {}
+        ratio = compare(first, second, Clock(cell.device.synchronize), kind=kind, **effort)
         seen = ratio.verdict(margin, expected)
         sentence = ratio.sentence(*says, margin, expected)
         benchmark.group = "comparisons"
