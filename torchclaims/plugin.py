@@ -62,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     benchmarks.add_options(group)
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
+    group.addoption("--benchmark-html", metavar="FILE", help="write what the benchmarks measured as a page")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -95,6 +96,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         reporter = Reporter(config, config.stash[CATALOGUE], config.stash[DEVIATIONS])
         config.pluginmanager.register(reporter, "torchclaims-reporter")
+        if config.option.benchmark_html is not None:
+            from torchclaims.report import benchmark_html
+
+            benchmark_html.arrange(config)
 
 
 def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozenset[str]]:
