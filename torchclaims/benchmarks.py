@@ -176,10 +176,10 @@ class Run:
                 unwaited = clocks.Clock.of(target.name, wait=False)
                 apart = timing.measure(subject.call, unwaited, seconds=self.seconds, setup=setup)
                 samples = dataclasses.replace(samples, device=apart.device)
+            info |= figures(samples, counted, taken, *best)
         except BaseException:
             benchmark.has_error = True  # what is not finished stays out of the report
             raise
-        info |= figures(samples, counted, taken, *best)
         info |= {"device": target.label, "device_description": describe_device(target), "shape": list(subject.shape)}
         info |= {"threads": torch.get_num_threads(), "clock_resolution": self.resolution(clock)}
         self.figures.append(info)
@@ -209,8 +209,6 @@ class Run:
         self.total, self.started = len(rows), time.monotonic()
         if not rows or config.option.benchmark_disable or config.option.collectonly:
             return []
-        gc.collect()
-        gc.freeze()  # what is there by now stays: walking it before each row would take longer than the row
         dtypes = [dtype for precision, dtype in DTYPES.items() if any(row.endswith(precision) for row in rows)]
         lines = []
         for target in config.stash[TARGETS].devices:
@@ -233,6 +231,9 @@ class Run:
         if report.skipped:
             name = report.nodeid.partition("[")[2].rstrip("]") or report.nodeid
             self.without[name] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+        if self.done == 0:
+            gc.collect()
+            gc.freeze()  # what the first row has imported stays: walking it for each row would take longer than most do
         self.done += 1
         now = time.monotonic()
         rest = (now - self.started) / self.done * (self.total - self.done)
