@@ -156,7 +156,7 @@ def _throttled() -> str | None:
 
 
 def _gpu(ask: Callable[[Any], int], device: torch.device | str, most: float, line: str) -> str | None:
-    """``line`` with what the driver answers, if it answers (through pynvml, which may be missing) and it is too high."""
+    """``line`` with what the driver answers, where it does (through pynvml, which may be missing) and is too high."""
     try:
         value = ask(device)
     except Exception:
