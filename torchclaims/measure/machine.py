@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from torchclaims.measure.clocks import Clock
-from torchclaims.measure.timing import Samples, measure
+from torchclaims.measure.timing import Samples, check_seconds, measure
 
 SYSTEM, PROC, CGROUP = Path("/sys/devices/system/cpu"), Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -44,6 +44,7 @@ def limits(device: torch.device | str, dtypes: Iterable[str], seconds: float) ->
     Raises:
         ValueError: ``seconds`` is not above zero, or a name is not a dtype.
     """
+    check_seconds(seconds)
     names = list(dict.fromkeys(dtypes))
     for name in names:
         if not isinstance(getattr(torch, name, None), torch.dtype):

@@ -107,8 +107,7 @@ def measure(
     Raises:
         ValueError: ``seconds`` is not a number above zero, or there are no rounds.
     """
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"seconds={seconds}: give a time above zero")
+    check_seconds(seconds)
     if not 1 <= min_rounds <= max_rounds:
         raise ValueError(f"min_rounds={min_rounds}, max_rounds={max_rounds}: give 1 or more, the second not below")
 
@@ -128,6 +127,12 @@ def measure(
             _, end = run(loops)
             rounds += 1
     return Samples.of(clock.intervals()[-rounds:], loops)
+
+
+def check_seconds(seconds: float) -> None:
+    """Raises ValueError unless ``seconds`` is a time that can be spent."""
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds}: give a time above zero")
 
 
 @contextlib.contextmanager
