@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -111,8 +110,8 @@ def condition(device: torch.device | str = "cpu") -> list[str]:
     lines = [_governor(), _oversubscribed(), _others(), _throttled()]
     if torch.device(device).type == "cuda":
         lines += [
-            _gpu(torch.cuda.temperature, device, HOT, "GPU at {} degrees Celsius: it lowers its clock when hot"),
-            _gpu(torch.cuda.utilization, device, 100 * OTHERS, "GPU in use for {} % of the time by something else"),
+            _gpu("temperature", device, HOT, "GPU at {} degrees Celsius: it lowers its clock when hot"),
+            _gpu("utilization", device, 100 * OTHERS, "GPU in use for {} % of the time by something else"),
         ]
     return [line for line in lines if line]
 
@@ -156,10 +155,13 @@ def _throttled() -> str | None:
     return f"this container has been stopped {stops} times for its CPU quota" if stops != "0" else None
 
 
-def _gpu(ask: Callable[[Any], int], device: torch.device | str, most: float, line: str) -> str | None:
-    """``line`` with what the driver answers, where it does (through pynvml, which may be missing) and is too high."""
+def _gpu(question: str, device: torch.device | str, most: float, line: str) -> str | None:
+    """``line`` with what the driver answers, where that is too high.
+
+    The driver is asked through pynvml, which may be missing, by functions of ``torch.cuda`` that are newer than 2.0.
+    """
     try:
-        value = ask(device)
+        value = getattr(torch.cuda, question)(device)
     except Exception:
         return None
     return line.format(value) if value > most else None
