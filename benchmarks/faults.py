@@ -23,7 +23,7 @@ def repeatedly(times, when=lambda *_: True):
     return make
 
 
-@breaks("reuse-time")
+@breaks("reuse-time", "reuse-time-in-proportion")
 def own_output_passes_through(patch):
     """A container that is called with its own last output gives it back, without work."""
 
@@ -38,7 +38,7 @@ def own_output_passes_through(patch):
     patch(nn.Sequential, "forward", broken)
 
 
-@breaks("reuse-time")
+@breaks("reuse-time-in-proportion")
 def further_passes_are_dearer(patch):
     """A container that is called with its own last output does its work three times."""
 
@@ -60,7 +60,7 @@ def module_is_dearer(patch):
     patch(nn.ReLU, "forward", repeatedly(20))
 
 
-@breaks("relu-time")
+@breaks("relu-time", "relu-module-call-time")
 def function_is_dearer(patch):
     """F.relu does its work twenty times, but not for nn.ReLU."""
     patch(nn.ReLU, "forward", lambda original: lambda self, x: torch.relu(x))
@@ -73,7 +73,7 @@ def containers_are_dearer(patch):
     patch(nn.Sequential, "forward", repeatedly(2))
 
 
-@breaks("bn-fold-time")
+@breaks("bn-fold-time", "bn-fold-time-of-convolution")
 def folded_convolution_is_dearer(patch):
     """What is folded convolves three times."""
 
