@@ -166,6 +166,7 @@ def test_its_own_tables_and_comparisons_stay_usable(bench, capsys, monkeypatch):
         (["--benchmark-max-time", "-1"], "--benchmark-max-time: -1 s is no time to measure in; give more than 0"),
         (["--benchmark-max-time", "nan"], "--benchmark-max-time: nan s is no time to measure in; give more than 0"),
         (["--rows", "VGX*"], "--rows: no benchmark matches 'VGX[*]'; they are called like *"),
+        (["--memory-format=channels_last"], "--memory-format: channels_last has benchmarks of its own; *"),
         (["--dtype", "float64"], "--dtype: benchmarks have no float64; choose from float32, bfloat16"),
     ],
 )
@@ -174,6 +175,12 @@ def test_what_cannot_be_had_is_one_line(bench, arguments, message):
     assert result.ret == USAGE
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
     assert not list(Path().glob("**/*.json"))
+
+
+def test_rows_are_chosen_among_benchmarks(run):
+    result = run("--rows", "VGG*")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["ERROR: --rows: no benchmark matches 'VGG[*]'; --benchmark-only collects them"])
 
 
 def test_compiled_rows_are_checked_too(bench):

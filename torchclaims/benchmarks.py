@@ -100,6 +100,8 @@ def _check(options: Any) -> None:
     unknown = set((options.dtype or "").split(",")) - {"", *DTYPES.values()}
     if options.benchmark_only and unknown:
         raise pytest.UsageError(f"--dtype: benchmarks have no {', '.join(unknown)}; choose from float32, bfloat16")
+    if options.benchmark_only and options.memory_format:
+        raise pytest.UsageError("--memory-format: channels_last has benchmarks of its own; --rows '*channels_last*'")
     if options.benchmark_json is not None:
         try:
             check_writable("--benchmark-json", Path(options.benchmark_json))
@@ -171,8 +173,8 @@ class Run:
         for pattern in patterns:
             if not fnmatch.filter(names, pattern):
                 close = difflib.get_close_matches(pattern, names, 1, 0)
-                like = f"; they are called like {close[0]!r}" if close else ""
-                raise pytest.UsageError(f"--rows: no benchmark matches {pattern!r}{like}")
+                hint = f"they are called like {close[0]!r}" if close else "--benchmark-only collects them"
+                raise pytest.UsageError(f"--rows: no benchmark matches {pattern!r}; {hint}")
         chosen = {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
         config.hook.pytest_deselected(items=[item for item in items if _row_of(item) not in chosen])
         items[:] = [item for item in items if _row_of(item) in chosen]

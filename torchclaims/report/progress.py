@@ -19,7 +19,12 @@ class Progress:
         self.shown = config.option.verbose <= 0 and not config.option.benchmark_disable
         self.nodeids = nodeids  # of the rows' tests
         self.done = 0
-        self.started, self.said = time.monotonic(), 0.0
+        self.started = self.said = 0.0
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """The first row begins; what ran before says nothing about how long rows take."""
+        if not self.started and nodeid in self.nodeids:
+            self.started = time.monotonic()
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """No dot for a row."""
