@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def parse(text: str, origin: str) -> Timings:
     import jsonschema
 
     try:
-        report = json.loads(text, parse_constant=_refuse)
+        report = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{origin} is not JSON: {error}; name a file that --benchmark-json wrote") from None
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -61,18 +62,21 @@ def parse(text: str, origin: str) -> Timings:
         raise ReportError(f"{origin} is not what --benchmark-json of this release writes: {fault.json_path}: {message}")
     found = [one["extra_info"] for one in report["benchmarks"]]
     rows = [{**one, "index": index} for index, one in enumerate(found) if "row" in one]
-    if not rows:
-        raise ReportError(f"{origin}: none of its {len(found)} benchmarks is a row of torchclaims; nothing to show")
+    comparisons = [one for one in found if "comparison" in one]
+    if not rows and not comparisons:
+        raise ReportError(f"{origin}: none of its {len(found)} benchmarks is of torchclaims; there is nothing to show")
     return Timings(
         rows=rows,
-        comparisons=[one for one in found if "comparison" in one],
+        comparisons=comparisons,
         machine=report["machine_info"],
         date=report.get("datetime", ""),
     )
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number in JSON")
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is no finite number")
+    return float(number)
 
 
 def intensity(row: Row) -> float | None:
