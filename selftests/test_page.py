@@ -161,6 +161,24 @@ def test_marks_are_where_their_figures_are(run):
     assert y0 - y1 == pytest.approx(ticks["10 GFLOP/s"][1] - ticks["100 GFLOP/s"][1], abs=0.1)
 
 
+def test_bars_are_as_long_as_their_figures(rendered):
+    units = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+    def amount(text):
+        number, unit = text.split(" ")
+        return float(number) * units[unit]
+
+    tables = re.findall(r'<table class="panel.*?</table>', rendered, re.DOTALL)
+    assert len(tables) == 2 * 19 * 2  # time and memory of 19 networks and layers, for two batches
+    for table in tables:
+        end = amount(re.search(r'left:100\.000%">([^<]+)<', table)[1])
+        bars = re.findall(r'class="bar \w+" style="width:([\d.]+)%', table)
+        figures = re.findall(r'class="figures">([^<]+) <', table)
+        assert len(bars) == len(figures) == 8
+        for bar, figure in zip(bars, figures, strict=True):
+            assert float(bar) / 100 * end == pytest.approx(amount(figure), rel=0.006)
+
+
 def test_names_in_the_plot_do_not_overlap(run, monkeypatch):
     boxes = []
     original = roofline.name_at

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torchclaims.measure.clocks import Clock, Interval
@@ -15,7 +15,7 @@ NOISY = 0.10  # spread above which a figure is marked
 ROUND = 1e-3  # seconds that a round of a fast call should take, so that reading the clock costs nothing beside it
 WARM_UP_SHARE = 0.1  # of the seconds asked for
 WARM_UPS = 100
-STEADY = 0.05  # a warm-up round that is faster than the one before by more than this says that it is not over
+STEADY = 0.05  # a warm-up round that is faster than the best before by more than this says that it is not over
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,25 @@ class Samples:
         return (high - low) / middle if middle else 0.0
 
     def interval(self, kind: str = "wall", level: float = 0.95) -> tuple[float, float]:
-        """Seconds a call: the interval that holds the true median with confidence ``level``, whatever the distribution.
-
-        Its ends are order statistics: the median is below the k-th smallest of n with probability
-        P(Binomial(n, 1/2) < k). With too few rounds for the level (below six for 95 %), it is the whole range.
-        Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, section 7.1.
-        """
-        values = sorted(self._of_kind(kind))
-        rank = _outside(len(values), level)
-        return values[rank], values[-1 - rank]
+        """Seconds a call: what :func:`median_interval` gives."""
+        return median_interval(self._of_kind(kind), level)
 
     def _of_kind(self, kind: str) -> tuple[float, ...]:
         values: tuple[float, ...] | None = getattr(self, kind)
         if values is None:
             raise ValueError(f"no {kind} time was measured; choose another kind")
         return values
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true median of what ``values`` are drawn from with confidence ``level``.
+
+    Whatever the distribution, its ends are order statistics: the median is below the k-th smallest of n with
+    probability P(Binomial(n, 1/2) < k). With too few values for the level (below six for 95 %), it is the whole range.
+    Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, section 7.1.
+    """
+    rank = _outside(len(values), level)
+    return sorted(values)[rank], sorted(values)[-1 - rank]
 
 
 def _outside(n: int, level: float) -> int:
@@ -97,12 +101,12 @@ def measure(
     min_rounds: int = 5,
     max_rounds: int = 1000,
 ) -> Samples:
-    """Times ``function()`` in rounds for about ``seconds``.
+    """Times ``function()`` in rounds for about ``seconds``, ``setup`` included.
 
-    First it is warmed up, for a tenth of ``seconds`` at most (but twice at least), until a round is no longer faster
-    than the one before; meanwhile the number of calls in a round grows until it takes a millisecond. The last round
-    of the warm-up is the first that counts. ``setup`` runs before each round, outside the clock; with it a round is
-    one call. The garbage collector rests, and is as it was afterwards.
+    First it is warmed up, for a tenth of ``seconds`` at most (but twice at least), until two rounds in a row are no
+    faster than the best before; meanwhile the number of calls in a round grows until it takes a millisecond. The last
+    round of the warm-up is the first that counts. ``setup`` runs before each round, outside the clock; with it a
+    round is one call. The garbage collector rests, and is as it was afterwards.
 
     Raises:
         ValueError: ``seconds`` is not a number above zero, or there are no rounds.
@@ -150,14 +154,15 @@ def resting_collector() -> Iterator[None]:
 def _warm_up(run: Callable[[int], tuple[float, float]], seconds: float, fixed: bool) -> tuple[int, float, float]:
     """The calls in a round, which is one if ``fixed``, and start and end of a round that had as many."""
     start, end = run(1)
-    previous = spent = end - start
-    loops, rounds = 1, 1
+    best = spent = end - start
+    loops, rounds, steady = 1, 1, 0
     while True:
         start, end = run(loops)
         rounds, spent, once = rounds + 1, spent + end - start, (end - start) / loops
         sized = fixed or end - start > ROUND / 2
-        if spent > seconds or rounds >= WARM_UPS or (sized and once > (1 - STEADY) * previous):
+        steady = steady + 1 if sized and once > (1 - STEADY) * best else 0
+        if spent > seconds or rounds >= WARM_UPS or steady == 2:
             return loops, start, end
         if not sized:
             loops = min(10 * loops, math.ceil(ROUND / max(once, 1e-9)))
-        previous = once
+        best = min(best, once)

@@ -86,7 +86,7 @@ def render(timings: Timings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"si": si, "percent": percent, "interval": si_interval}
+    environment.filters |= {"si": si, "percent": percent, "interval": si_interval, "place": "{:.3f}%".format}
     environment.tests["full"] = lambda row: roofline.is_full(row["precision"])
     rows = timings.rows
     shares = [row["share"] for row in rows if row["share"] is not None]
