@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -17,6 +18,7 @@ import pytest
 from torchclaims.catalogue import MODES, Catalogue, Claim
 from torchclaims.deviations import Deviation
 from torchclaims.report import record
+from torchclaims.report.files import ReportError, check_writable, write
 from torchclaims.report.verdict import (
     BROKEN,
     DEVIATES,
@@ -24,10 +26,7 @@ from torchclaims.report.verdict import (
     INAPPLICABLE,
     NOT_EXERCISED,
     STATES,
-    ReportError,
     Verdict,
-    check_writable,
-    write_json,
 )
 
 JSON_OPTION = "--claims-json"
@@ -169,7 +168,7 @@ class Reporter:
                 }
             )
             try:
-                write_json(JSON_OPTION, self.json_path, document)
+                write(JSON_OPTION, self.json_path, json.dumps(document, indent=1, allow_nan=False) + "\n")
             except ReportError as error:
                 self.report_error = str(error)
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR

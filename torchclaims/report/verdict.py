@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from torchclaims import documentation
@@ -26,10 +22,6 @@ HOLDS, DEVIATES, BROKEN, INAPPLICABLE, NOT_EXERCISED = STATES = (
     "does not apply",
     "not exercised",
 )
-
-
-class ReportError(Exception):
-    """A report that cannot be written; the message is one line."""
 
 
 @dataclass
@@ -163,43 +155,3 @@ class Verdict:
 def _deviation_to_json(one: Deviation) -> dict[str, Any]:
     texts = {key: getattr(one, key) for key in ("origin", "claim", "raises", "message", "reason", "link", "script")}
     return {**texts, "torch": str(one.torch), "review": one.review.isoformat()}
-
-
-def check_writable(option: str, path: Path) -> None:
-    """Makes sure, before a run starts, that its report can be written.
-
-    Raises:
-        ReportError: ``path`` is no regular file, or its folder does not exist or cannot be written to.
-    """
-    if path.exists() and not path.is_file():
-        raise ReportError(f"{option}: {path} is not a regular file; name a file to write")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-        if path.exists():
-            path.open("ab").close()
-    except OSError as error:
-        raise ReportError(f"{option}: cannot write {path}: {error.strerror}; name a file that you may write") from None
-
-
-def write_json(option: str, path: Path, document: dict[str, Any]) -> None:
-    """Writes ``document`` whole or not at all: an existing file stays as it was until the new one is complete.
-
-    Raises:
-        ReportError: the file cannot be written.
-    """
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                json.dump(document, file, indent=1, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise ReportError(
-            f"{option}: cannot write {path}: {error.strerror}; what was there before is unchanged"
-        ) from None
