@@ -19,6 +19,7 @@ import pytest
 from torchclaims import catalogue as catalogues
 from torchclaims import deviations
 from torchclaims.deviations import Deviation
+from torchclaims.gate import options as gate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--search", type=int, metavar="N", help="let Hypothesis look for counter-examples to formulas, N cases each"
     )
+    for option, words in gate.OPTIONS.items():
+        group.addoption(option, **words)
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
 
 
@@ -89,6 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.search is not None:
         _arrange_search(config)
     _arrange_benchmarks(config)
+    _arrange_gate(config)
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
 
@@ -159,6 +163,16 @@ def _arrange_benchmarks(config: pytest.Config) -> None:
             pytest.PytestWarning("timing and parallel workers do not go together: the benchmarks run alone"),
             stacklevel=2,
         )
+
+
+def _arrange_gate(config: pytest.Config) -> None:
+    if config.option.against is None:
+        if stray := gate.stray(config.option):
+            raise pytest.UsageError(f"{stray} needs --against, which names the build to compare with")
+        return
+    from torchclaims.gate.plugin import arrange
+
+    arrange(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -31,7 +31,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class Void:
-    """A process that ended badly: the number of its pair (from 1), its side, the row that it was at, and how it ended."""
+    """A process that ended badly: its pair, from 1, its side, the row that it was at, and how it ended."""
 
     pair: int
     side: str
@@ -84,7 +84,7 @@ class Campaign:
             if self.pairs and self.seconds + self._length_of_a_pair() > self.budget:
                 self.ended = "the budget ended"
                 return
-            checks = {side: [row for row in rows if row not in self._results[side]] for side in SIDES}
+            checks: dict[str, Sequence[str]] = {side: [row for row in rows if row not in self._results[side]] for side in SIDES}
             pair = self.draw(rows, checks)
             if pair is None:
                 self.ended = "the stored run has no more processes"
@@ -107,7 +107,7 @@ class Campaign:
             self._absent |= {(side, row): reason for row, reason in life.absent.items()}
             self._works |= {(side, row) for row in life.figures}
             self._results[side] |= life.results
-            for row, result in life.results.items():
+            for row in life.results:
                 self._compare(row)
         baseline, candidate = (pair.lives[side].figures for side in SIDES)
         for row in pair.rows():
@@ -141,19 +141,21 @@ class Campaign:
         if len(baseline.digest) != len(candidate.digest):
             self.findings.append(Finding(row, "the results differ in shape", True))
         elif baseline.wrong is None and candidate.wrong is None:
-            off = max(map(_distance, baseline.digest, candidate.digest), default=0.0)
-            if not off <= allowed:
-                self.findings.append(Finding(row, f"the results differ by {off:.2g}, allowed {allowed:.2g}", True))
+            for one, other in zip(baseline.digest, candidate.digest, strict=True):
+                if not _distance(one, other) <= allowed:
+                    text = f"the results differ by {_distance(one, other):.2g}, allowed {allowed:.2g}"
+                    self.findings.append(Finding(row, text, True))
+                    break
 
     def _settle(self, row: str) -> None:
         """Leaves a row that has failed, or is missing, too often to be compared."""
         reasons = {side: reason for side in SIDES if (reason := self._hopeless(side, row)) is not None}
-        if not reasons:
-            return
+        if not reasons or any(side not in reasons and (side, row) not in self._works for side in SIDES):
+            return  # or not yet: the other side has still to show what it does
         text = "; ".join(f"{side}: {reason}" for side, reason in reasons.items())
-        if set(reasons) == {CANDIDATE} and (BASELINE, row) in self._works:
+        if set(reasons) == {CANDIDATE}:
             self.fates[row] = Fate(FAILED, text)
-        elif set(reasons) == {BASELINE} and (CANDIDATE, row) in self._works and not self._has_died(BASELINE, row):
+        elif set(reasons) == {BASELINE} and not self._has_died(BASELINE, row):
             self.fates[row] = Fate(NEW, text)
         else:
             self.fates[row] = Fate(INCOMPARABLE, text)

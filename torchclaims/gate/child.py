@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Optional
+from typing import Any
 
 VISITS = 5  # to each row, in turns with the others, so that a disturbance of a second meets no row alone
 GROUP = 8  # rows whose networks are in memory together
@@ -38,8 +38,8 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         self.sources = sources
 
     def find_spec(
-        self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """The specification of a module that was sent; None for any other."""
         return importlib.util.spec_from_loader(name, self) if name in self.sources else None
 
@@ -61,7 +61,7 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 class Child:
     """One process' life: it announces each row before it touches it, so that a crash is known to be that row's."""
 
-    def __init__(self, channel: Any, job: Mapping[str, Any]) -> None:
+    def __init__(self, channel: Any, job: dict[str, Any]) -> None:
         self.channel = channel
         self.job = job
 
@@ -79,7 +79,14 @@ class Child:
             return
         if self.job["threads"]:
             torch.set_num_threads(self.job["threads"])
+        if not self.job["device"]:
+            self.job["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        if torch.device(self.job["device"]).type == "cuda" and not torch.cuda.is_available():
+            self.say("unfit", "this build finds no CUDA device")
+            return
         self.say("build", describe(torch, self.job["device"]))
+        if self.job["lists"]:
+            self.say("rows", [str(row) for row in self.rows(self.job["precisions"])])
         rows = self.job["rows"]
         for start in range(0, len(rows), GROUP):
             self.measure(rows[start : start + GROUP])
@@ -126,11 +133,16 @@ class Child:
         """The row ``name`` of the benchmarks, or the user's own subject, ready to be called."""
         if self.job["subject"]:
             return importlib.import_module("torchclaims.gate.subject").Own(name, self.job["seed"])
-        rows = importlib.import_module("benchmarks.rows")
-        named = {str(row): row for row in rows.rows(self.job["device"], rows.PRECISIONS)}
+        named = {str(row): row for row in self.rows(importlib.import_module("benchmarks.rows").PRECISIONS)}
         if name not in named:
             raise NotImplementedError(f"there is no row {name!r}")
         return named[name].subject(self.job["device"], self.job["mode"])
+
+    def rows(self, precisions: Sequence[str] | None) -> Sequence[Any]:
+        """The benchmarks' rows for the device; None leaves the precisions to what it has."""
+        rows = importlib.import_module("benchmarks.rows")
+        result: Sequence[Any] = rows.rows(self.job["device"], precisions and tuple(precisions))
+        return result
 
 
 class Timer:
@@ -164,9 +176,12 @@ class Timer:
         for _ in range(self.count):
             self.call(self.loops)
         for interval in self.clock.intervals():
-            kinds = ("cpu", "wall") if interval.device is None else ("device", "wall")
-            for kind in kinds:
-                self.samples.setdefault(kind, []).append(getattr(interval, kind) / self.loops)
+            if interval.device is None:
+                seconds = {"cpu": interval.cpu, "wall": interval.wall}
+            else:
+                seconds = {"device": interval.device, "host": interval.wall}
+            for kind, value in seconds.items():
+                self.samples.setdefault(kind, []).append(value / self.loops)
 
     def medians(self) -> dict[str, float]:
         """Seconds a call, for each kind of time."""
@@ -184,7 +199,9 @@ def describe(torch: Any, device: str) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
         "cpu": cpu_model(),
-        "device": torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine(),
+        "device": device,
+        "device_description": torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine(),
+        "condition": importlib.import_module("torchclaims.measure.machine").condition(),
     }
 
 

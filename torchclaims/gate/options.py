@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torchclaims.gate import GateError
 from torchclaims.gate.pairs import interpreter
 from torchclaims.report import files
 
+PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16 autocast"}  # --dtype -> what rows are called
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 # Option -> what pytest's and argparse's parsers are told; both take the same words.
@@ -62,9 +64,9 @@ class Request:
     budget: float
     undecided_ok: bool
     seed: int
-    device: str = "cpu"
+    device: str = ""
     mode: str = "eager"
-    dtypes: tuple[str, ...] | None = None
+    precisions: tuple[str, ...] | None = None
     reports: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -103,6 +105,11 @@ def request(options: Any, *, against: str | None) -> Request:
     )
 
 
+def stray(options: Any) -> str | None:
+    """The first option that was given though there is nothing to compare with; None if none was."""
+    return next((name for name, words in OPTIONS.items() if _value(options, name) != words.get("default")), None)
+
+
 def share(option: str, text: str) -> float:
     """``5%`` or ``0.05`` as a number.
 
@@ -128,17 +135,36 @@ def duration(option: str, text: str) -> float:
     return float(number[1]) * UNITS[number[2] or "s"]
 
 
+def selected(rows: Sequence[str], patterns: str | None) -> list[str]:
+    """The rows that one of the patterns, separated by semicolons, matches; all without patterns.
+
+    Raises:
+        GateError: none does.
+    """
+    if patterns is None:
+        return list(rows)
+    kept = [row for row in rows if any(fnmatchcase(row, pattern.strip()) for pattern in patterns.split(";"))]
+    if not kept:
+        raise GateError(f"--rows: no row matches {patterns!r}; there are {', '.join(rows[:3])}, ...")
+    return kept
+
+
 def _value(options: Any, option: str) -> Any:
     return getattr(options, option.removeprefix("--").replace("-", "_"))
 
 
 def _target(options: Any) -> tuple[str, str, tuple[str, ...] | None]:
-    """Device, mode and dtypes; the gate compares on one device, in one mode."""
+    """Device, mode and the rows' precisions; the gate compares on one device, in one mode."""
     for option in ("device", "mode"):
         if "," in (getattr(options, option) or ""):
             raise GateError(f"--{option}: the gate takes one, not {getattr(options, option)!r}")
-    dtypes = tuple(options.dtype.split(",")) if options.dtype else None
-    return options.device or "", options.mode or "eager", dtypes
+    try:
+        precisions = tuple(PRECISIONS[name.strip()] for name in options.dtype.split(",")) if options.dtype else None
+    except KeyError as error:
+        raise GateError(
+            f"--dtype: the benchmarks have no rows in {error}; choose from {', '.join(PRECISIONS)}"
+        ) from None
+    return options.device or "", options.mode or "eager", precisions
 
 
 def _thresholds(path: Path) -> dict[str, float]:

@@ -16,7 +16,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,10 @@ class Job:
     """What is asked of every process: the sources it needs, where it computes, how long it times each row (seconds)."""
 
     sources: dict[str, str]
-    device: str = "cpu"
+    device: str = ""  # cuda where there is one, else cpu
     mode: str = "eager"
-    threads: int = 0
+    precisions: tuple[str, ...] | None = None  # of the rows that are listed; None: those that the device has
+    threads: int = 0  # as torch chooses
     seconds: float = 0.15
     seed: int = 0
     subject: bool = False
@@ -63,6 +66,7 @@ class Life:
     side: str
     seconds: float = 0.0
     build: dict[str, Any] = field(default_factory=dict)
+    listed: list[str] = field(default_factory=list)
     figures: dict[str, Figures] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -80,6 +84,8 @@ class Life:
         match message:
             case ["build", dict(build)]:
                 self.build = build
+            case ["rows", [*rows]] if all(isinstance(row, str) for row in rows):
+                self.listed = rows
             case ["begin", str(row)]:
                 self.row = row
             case ["result", str(row), str() | None as wrong, [*digest], float(allowed)] if _are_floats(digest):
@@ -132,18 +138,24 @@ class Processes:
     def pair(
         self, pythons: dict[str, str], rows: Sequence[str], checks: dict[str, Sequence[str]], rng: random.Random
     ) -> Pair:
-        """A fresh process of each side, in random order, both with the same random order of ``rows``."""
+        """A fresh process of each side, in random order, both with ``rows`` in the same order, which is random."""
         order = rng.sample(SIDES, 2)
-        shuffled = rng.sample(rows, len(rows))
-        lives = {side: self.live(side, pythons[side], shuffled, checks[side]) for side in order}
+        # Where results are checked the rows stay in the table's order, in which they share what they are compared with.
+        rows = list(rows) if any(checks.values()) else rng.sample(rows, len(rows))
+        lives = {side: self.live(side, pythons[side], rows, checks[side]) for side in order}
         return Pair(order[0], lives)
 
-    def live(self, side: str, python: str, rows: Sequence[str], check: Sequence[str] = ()) -> Life:
-        """One fresh process of ``python`` that times ``rows``, and before that checks the results of ``check``."""
+    def live(
+        self, side: str, python: str, rows: Sequence[str], check: Sequence[str] = (), *, lists: bool = False
+    ) -> Life:
+        """One fresh process of ``python`` that times ``rows``, and before that checks the results of ``check``.
+
+        With ``lists`` it names the rows that there are.
+        """
         life = Life(side)
         started = time.perf_counter()
         with tempfile.NamedTemporaryFile(prefix="torchclaims-", suffix=".log") as log:
-            job = asdict(self.job) | {"rows": list(rows), "check": list(check), "log": log.name}
+            job = asdict(self.job) | {"rows": list(rows), "check": list(check), "lists": lists, "log": log.name}
             pid = None
             try:
                 channel = self.group.makegateway(f"popen//python={shlex.quote(python)}").remote_exec(child)
@@ -175,7 +187,9 @@ def interpreter(option: str, name: str) -> str:
     """
     found = shutil.which(name)
     if found is None:
-        hint = f"name its interpreter, as in {Path(name) / 'bin' / 'python'}" if Path(name).is_dir() else "check the path"
+        hint = (
+            f"name its interpreter, as in {Path(name) / 'bin' / 'python'}" if Path(name).is_dir() else "check the path"
+        )
         raise GateError(f"{option}: cannot run {name}: it is no program; {hint}")
     path = os.path.abspath(found)
     command = [path, "-c", "import sys; print(*sys.version_info[:2])"]
@@ -211,10 +225,8 @@ def _are_floats(values: list[Any]) -> bool:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _end_of(pid: int | None) -> str:
@@ -239,7 +251,7 @@ def _explained(end: str, log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     if any(line.startswith("Timeout (") for line in lines):  # faulthandler ended it
         end = HANGS
-    dumps = {line: following for line, following in zip(lines, lines[1:], strict=False) if line.endswith(DUMP)}
+    dumps = {line: following for line, following in pairwise(lines) if line.endswith(DUMP)}
     frames = [frame for line, frame in dumps.items() if line.startswith("Current")] or list(dumps.values())
     if frames:
         return f"{end} in {frames[-1].removeprefix('File ')}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+ROUNDINGS = 2**10  # of the largest result, by which two builds may differ
 SAMPLED = 8  # elements of each result that two builds compare, beside its norm
 
 
@@ -30,7 +31,7 @@ class Own:
         module, _, attribute = name.partition(":")
         function = operator.attrgetter(attribute)(importlib.import_module(module))
         torch.manual_seed(seed)
-        made = function()
+        made: Any = function()
         if isinstance(made, torch.nn.Module):
             raise ValueError(f"{name} returns a module without its inputs; return (module, input, ...)")
         if isinstance(made, tuple) and made and callable(made[0]):
@@ -49,6 +50,10 @@ class Own:
         eps = max((torch.finfo(one.dtype).eps for one in tensors if one.is_floating_point()), default=0.0)
         self.allowed = ROUNDINGS * eps * max((float(one.double().norm()) for one in tensors), default=0.0)
         return [number for tensor in tensors for number in _numbers(tensor)]
+
+    def allowance(self) -> float:
+        """By how much each number of the digest may be off."""
+        return self.allowed
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

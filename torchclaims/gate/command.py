@@ -1,0 +1,60 @@
+"""``torchclaims gate`` and ``torchclaims history``: the gate without pytest, as for code of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+from typing import Any
+
+from torchclaims import catalogue
+from torchclaims.gate import GateError, history, options
+
+
+def add(commands: Any) -> None:
+    """Adds the two commands to ``torchclaims``' own."""
+    gate = commands.add_parser("gate", help="is this build slower than another, or how finely can this machine tell?")
+    for option, words in options.OPTIONS.items():
+        gate.add_argument(option, **words)
+    gate.add_argument("--calibrate", action="store_true", help="compare this build with itself for the whole budget")
+    gate.add_argument("--rows", metavar="PATTERNS", help="only the rows that match, as in 'VGG*;*step*'")
+    gate.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 (default: cuda where there is one, else cpu)")
+    gate.add_argument("--dtype", metavar="LIST", help="float32, bfloat16 (default: those that the device has)")
+    gate.add_argument("--mode", metavar="NAME", help="eager (the default), aot_eager, inductor")
+    gate.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31), help="of the pairs' order")
+    gate.set_defaults(run=judge)
+    plot = commands.add_parser("history", help="plot what --gate-history collected")
+    plot.add_argument("file", type=Path, metavar="FILE", help="what --gate-history wrote")
+    plot.add_argument("--plot", type=Path, required=True, metavar="PICTURE", help="the .png, .svg or .pdf to write")
+    plot.add_argument("--rows", metavar="PATTERNS", help="only the rows that match, as in 'VGG*;*step*'")
+    plot.set_defaults(run=lambda asked: history.plot(asked.file, asked.plot, asked.rows))
+
+
+def judge(asked: argparse.Namespace) -> int:
+    """Compares two builds and prints what came out; the result is the exit code.
+
+    Raises:
+        GateError: something about the call, an interpreter or a file.
+    """
+    from torchclaims.gate import report  # SciPy, which the other commands need not wait for
+    from torchclaims.gate.run import Run, interruptible
+
+    if asked.calibrate == (asked.against is not None):
+        raise GateError("name the other build with --against, or --calibrate this one: one of the two")
+    request = options.request(asked, against=asked.against)
+    run = Run(request, None if request.subject else catalogue.home())
+    with interruptible():
+        try:
+            with run.machine():
+                _say(*report.header(run))
+                rows = [request.subject] if request.subject else options.selected(run.listed, asked.rows)
+                run.compare(rows, lambda _: _say(report.progress(run)))
+        except KeyboardInterrupt:
+            run.interrupted = True
+        unwritten = report.write(run)
+        _say(*report.ending(run, unwritten))
+    return 4 if unwritten else run.exit_code()
+
+
+def _say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)

@@ -1,0 +1,98 @@
+"""``pytest --benchmark-only --against``: the benchmarks that pytest selects are judged instead of timed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from torchclaims.gate import GateError, options, report
+from torchclaims.gate.campaign import Campaign
+from torchclaims.gate.run import Run, interruptible
+
+QUIET = 30.0  # seconds between two lines of progress where the terminal is a file
+
+
+def arrange(config: pytest.Config) -> None:
+    """Registers the gate, which ``--against`` asks for.
+
+    Raises:
+        pytest.UsageError: an option of the gate makes no sense.
+    """
+    if not config.getoption("benchmark_only", False):
+        raise pytest.UsageError("--against compares benchmarks: add --benchmark-only")
+    try:
+        request = options.request(config.option, against=config.option.against)
+        gate = Gate(config, Run(request, None if request.subject else config.rootpath))
+    except GateError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(gate, "torchclaims-gate")
+
+
+class Gate:
+    """Takes pytest's place where tests are run, and says what came out."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self.run = run
+        self.terminal: pytest.TerminalReporter = config.pluginmanager.getplugin("terminalreporter")
+        self.unwritten: list[str] = []
+        self.said = time.monotonic()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool | None:
+        """A user's own subject needs no tests."""
+        if self.run.request.subject is None:
+            return None
+        session.items = []
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Compares the rows of the selected benchmarks.
+
+        Raises:
+            pytest.UsageError: there are none, or a build cannot be run.
+        """
+        if session.config.option.collectonly:
+            return None
+        rows = [self.run.request.subject] if self.run.request.subject else _rows(session.items)
+        try:
+            if not rows:
+                raise GateError("no row of the benchmarks is selected, so there is nothing to compare")
+            with interruptible(), self.run.machine():
+                for line in report.header(self.run):
+                    self.terminal.write_line(line)
+                self.run.compare(rows, self._progress)
+        except GateError as error:
+            raise pytest.UsageError(str(error)) from None
+        return True
+
+    def _progress(self, campaign: Campaign) -> None:
+        line = report.progress(self.run)
+        if self.terminal.isatty:
+            self.terminal.rewrite(line, erase=True)
+        elif time.monotonic() - self.said > QUIET:
+            self.said = time.monotonic()
+            self.terminal.write_line(line)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Writes the reports and sets the exit code."""
+        if self.run.campaign is None:
+            return
+        self.unwritten = report.write(self.run)
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR if self.unwritten else self.run.exit_code()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table and the verdict."""
+        if self.run.campaign is None:
+            return
+        terminalreporter.section("gate")
+        for line in report.ending(self.run, self.unwritten):
+            terminalreporter.write_line(line)
+
+
+def _rows(items: list[pytest.Item]) -> list[str]:
+    """The rows that the selected benchmarks time, each once."""
+    parameters = [item.callspec.params for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    return list(dict.fromkeys(str(one["row"]) for one in parameters if "row" in one))
