@@ -6,6 +6,7 @@ Imports torch, ``models`` and ``torchclaims.measure`` only: the gate runs these 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -146,7 +147,8 @@ def rows(device: str | torch.device, precisions: tuple[str, ...] | None = None) 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether autocast to bfloat16 works on ``device``, by instructions of its own."""
     if device.type == "cpu":
-        return torch.backends.cpu.get_cpu_capability().startswith(BFLOAT16_CAPABILITIES)
+        capability = re.search(r"CPU capability usage: (\w+)", torch.__config__.show())
+        return capability is not None and capability[1].startswith(BFLOAT16_CAPABILITIES)
     try:
         with torch.autocast(device.type, torch.bfloat16):
             return torch.ones(1, 1, device=device).mm(torch.ones(1, 1, device=device)).dtype == torch.bfloat16
