@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
@@ -225,22 +225,38 @@ class Subject:
         """What is wrong with the results, in one line, or None.
 
         They must be those of the same network in float64, on the CPU, in eager mode: what its layers compute there is
-        decided by the claims. The error may be :data:`ROUNDINGS` times what moving each weight and input by a rounding
+        decided by the claims.
+        """
+        expected, _ = self._expected()
+        results = self.results()
+        size = torch.stack([expected[name].norm() for name in results]).norm()
+        allowed = self._allowed(results)
+        for name, value in results.items():
+            error = (value - expected[name]).norm()
+            if not error <= allowed[name]:  # nor where it is no number
+                return f"{name} is off by {error / size:.2g} of the result's size, allowed {allowed[name] / size:.2g}"
+        return None
+
+    def allowance(self) -> float:
+        """By how much, in norm, the results may be off; each number of the digest then is, too."""
+        return float(torch.stack([*self._allowed(self.results()).values()]).norm())
+
+    def _expected(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return _reference(self.row.name, self.row.batch, self.row.work != INFERENCE, self.row.precision)
+
+    def _allowed(self, names: Collection[str]) -> dict[str, Tensor]:
+        """By how much each result may be off, in norm.
+
+        That is :data:`ROUNDINGS` times what moving each weight and input by a rounding
         of the row's dtype does to the network in float64, which is how badly conditioned this calculation is, and one
         rounding more. A gradient jumps where a ReLU or a maximum switches; a share eps of the values is that near to
         it, and has the share sqrt(eps) of the gradient's norm.
         """
-        expected, moved = _reference(self.row.name, self.row.batch, self.row.work != INFERENCE, self.row.precision)
-        results = self.results()
-        size = torch.stack([expected[name].norm() for name in results]).norm()
+        expected, moved = self._expected()
+        size = torch.stack([expected[name].norm() for name in names]).norm()
         eps = torch.finfo(DTYPES[self.row.precision]).eps
-        rounding = eps if "output" in results else eps**0.5
-        for name, value in results.items():
-            error = (value - expected[name]).norm()
-            allowed = ROUNDINGS * (moved[name] + rounding * size)
-            if not error <= allowed:  # nor where it is no number
-                return f"{name} is off by {error / size:.2g} of the result's size, allowed {allowed / size:.2g}"
-        return None
+        rounding = eps if "output" in names else eps**0.5
+        return {name: ROUNDINGS * (moved[name] + rounding * size) for name in names}
 
     def digest(self) -> list[float]:
         """Two numbers that any other result would change: its size, and its product with a fixed wave."""

@@ -84,7 +84,9 @@ class Campaign:
             if self.pairs and self.seconds + self._length_of_a_pair() > self.budget:
                 self.ended = "the budget ended"
                 return
-            checks: dict[str, Sequence[str]] = {side: [row for row in rows if row not in self._results[side]] for side in SIDES}
+            checks: dict[str, Sequence[str]] = {
+                side: [row for row in rows if row not in self._results[side]] for side in SIDES
+            }
             pair = self.draw(rows, checks)
             if pair is None:
                 self.ended = "the stored run has no more processes"
@@ -172,8 +174,8 @@ class Campaign:
         return not self._died.isdisjoint({(side, row), (side, None)})
 
     def _length_of_a_pair(self) -> float:
-        """Seconds that the last pair's processes took: open rows become fewer, so the next takes no longer."""
-        return sum(life.seconds for life in self.pairs[-1].lives.values())
+        """Seconds that the next pair may take: open rows become fewer, and results are checked in the first only."""
+        return min(sum(life.seconds for life in pair.lives.values()) for pair in self.pairs[-2:])
 
 
 def _distance(one: float, other: float) -> float:

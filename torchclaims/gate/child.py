@@ -24,6 +24,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 VISITS = 5  # to each row, in turns with the others, so that a disturbance of a second meets no row alone
+FEWEST = 3  # visits to a row whose call takes longer than a row's share of time
+COLD = 1e-2  # seconds: a call that takes longer warms its caches itself
 GROUP = 8  # rows whose networks are in memory together
 SAMPLE = 1e-3  # seconds that one sample takes at least, so that the clock's own cost does not count
 
@@ -112,13 +114,13 @@ class Child:
             try:
                 if name in self.job["check"]:
                     self.say("result", name, subject.check(), _plain(subject.digest()), float(subject.allowance()))
-                timers[name] = Timer(subject, self.job["device"], self.job["seconds"] / VISITS)
+                timers[name] = Timer(subject, self.job["device"], self.job["seconds"])
             except Exception as error:
                 self.say("error", name, _line(error))
         gc.collect()
         gc.disable()
-        for _ in range(VISITS):
-            for name in list(timers):
+        for number in range(VISITS):
+            for name in [name for name, timer in timers.items() if number < timer.visits]:
                 self.say("begin", name)
                 try:
                     timers[name].visit()
@@ -152,12 +154,13 @@ class Timer:
         clocks = importlib.import_module("torchclaims.measure.clocks")
         self.clock = clocks.Clock.of(device)
         self.subject = subject
-        self.seconds = seconds
         self.samples: dict[str, list[float]] = {}
         self.call()  # the first call allocates and compiles
-        took = min(self.call() for _ in range(2))
+        took = self.call()
+        self.visits = min(VISITS, max(FEWEST, round(seconds / took)))
         self.loops = 1 if subject.setup else max(1, round(SAMPLE / took))
-        self.count = max(1, round(seconds / (took * self.loops)))
+        self.count = max(1, round(seconds / (self.visits * took * self.loops)))
+        self.is_cold = took < COLD
 
     def call(self, loops: int = 1) -> float:
         """Seconds that ``loops`` calls took, by the host's clock."""
@@ -170,8 +173,9 @@ class Timer:
         return float(self.clock()) - float(start)
 
     def visit(self) -> None:
-        """Takes samples for the time that one visit has, after a call that warms the caches."""
-        self.call()
+        """Takes samples for the time that one visit has."""
+        if self.is_cold:
+            self.call()
         self.clock.reset()
         for _ in range(self.count):
             self.call(self.loops)
@@ -201,7 +205,7 @@ def describe(torch: Any, device: str) -> dict[str, Any]:
         "cpu": cpu_model(),
         "device": device,
         "device_description": torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine(),
-        "condition": importlib.import_module("torchclaims.measure.machine").condition(),
+        "condition": importlib.import_module("torchclaims.measure.machine").condition(device),
     }
 
 

@@ -160,13 +160,17 @@ class Processes:
             try:
                 channel = self.group.makegateway(f"popen//python={shlex.quote(python)}").remote_exec(child)
                 channel.send(job)
-                pid = _pid(channel.receive(self.job.silence))
+                pid = _pid(channel.receive(self.job.silence))  # from now on it ends itself when it hangs
                 while not life.ended:
-                    life.take(channel.receive(self.job.silence + PATIENCE))
+                    life.take(channel.receive(1.5 * self.job.silence))
             except execnet.TimeoutError:
                 life.void = HANGS
-            except (EOFError, OSError, AssertionError, execnet.RemoteError) as error:
-                life.void = _end_of(pid) if isinstance(error, EOFError | OSError) else _line(error)
+            except (EOFError, OSError):
+                life.void = _end_of(pid)
+            except AssertionError:  # execnet's, for anything but its own first byte
+                life.void = "prints something as it starts"
+            except execnet.RemoteError as error:
+                life.void = _line(error)
             except (ValueError, execnet.DataFormatError) as error:
                 life.void = f"sent what is no message: {_line(error)}"
             finally:
@@ -199,10 +203,10 @@ def interpreter(option: str, name: str) -> str:
         raise GateError(f"{option}: {path} does not answer as a Python interpreter: {_line(error)}") from None
     version = re.fullmatch(r"(\d+) (\d+)\n", answer.stdout)
     if answer.returncode or not version:
-        said = (answer.stderr or answer.stdout).strip().splitlines()
+        said = (answer.stderr if answer.returncode else answer.stdout).strip()
         raise GateError(
             f"{option}: {path} does not answer as a Python interpreter: exit code {answer.returncode},"
-            f" it says {said[-1][:100] if said else 'nothing'!r}"
+            f" it prints {said[-100:]!r}"
         )
     if tuple(map(int, version.groups())) < OLDEST_PYTHON:
         raise GateError(f"{option}: {path} is Python {answer.stdout.strip().replace(' ', '.')}; 3.9 or later is needed")

@@ -94,5 +94,7 @@ class Gate:
 
 def _rows(items: list[pytest.Item]) -> list[str]:
     """The rows that the selected benchmarks time, each once."""
-    parameters = [item.callspec.params for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    parameters = [
+        item.callspec.params for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    ]
     return list(dict.fromkeys(str(one["row"]) for one in parameters if "row" in one))

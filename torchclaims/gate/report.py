@@ -80,13 +80,13 @@ def header(run: Run) -> Iterator[str]:
         f" order of the pairs by seed {run.request.seed}"
     )
     yield (
-        f"threshold {run.request.threshold:.3g}, chance of any false alarm in the table at most"
-        f" {run.request.alpha:.3g}, budget {run.request.budget:.0f} s"
+        f"threshold {100 * run.request.threshold:.3g} %, chance of a false alarm in the table at most"
+        f" {100 * run.request.alpha:.3g} %, budget {run.request.budget:.0f} s"
     )
     if run.earlier is not None:
         yield (
-            f"WARNING: the baseline was timed on {run.earlier.started[:10]}; another day's machine was not this one, and"
-            " what differs between days counts as the build's"
+            f"WARNING: the baseline was timed on {run.earlier.started[:10]}; another day's machine was not this one:"
+            " whatever differs between the days counts as the build's"
         )
     yield from (f"the machine is unfit: {line}" for line in build["condition"])
 

@@ -102,8 +102,7 @@ class Run:
     def compare(self, rows: Sequence[str], progress: Callable[[Campaign], None]) -> None:
         """Draws pairs until the rows are decided or the budget ends; what is finished stays when it is interrupted."""
         request = self.request
-        thresholds = {row: threshold for row in rows if (threshold := _of(row, request.thresholds)) is not None}
-        rule = Rule(threshold=request.threshold, alpha=request.alpha, thresholds=thresholds)
+        rule = Rule(request.threshold, request.alpha, thresholds=of_rows(rows, request.thresholds))
         self.campaign = Campaign(rows, rule, self._draw, request.budget)
         try:
             self.campaign.run(progress)
@@ -150,5 +149,6 @@ SLOWER_STATES = {"slower", FAILED}
 OPEN_STATES = {"undecided", INCOMPARABLE}
 
 
-def _of(row: str, thresholds: Mapping[str, float]) -> float | None:
-    return next((value for pattern, value in thresholds.items() if fnmatchcase(row, pattern)), None)
+def of_rows(rows: Sequence[str], thresholds: Mapping[str, float]) -> dict[str, float]:
+    """The thresholds of the rows that a pattern matches; of several patterns the last one counts."""
+    return {row: value for pattern, value in thresholds.items() for row in rows if fnmatchcase(row, pattern)}
