@@ -61,6 +61,21 @@ def padding_gets_a_gradient(patch):
     called_with(patch, F, "embedding", lambda index, weight, padding, *rest: ((index, weight, None, *rest), {}))
 
 
+@breaks("embedding-padding")
+def function_knows_no_padding_from_the_end(patch):
+    """F.embedding takes a negative padding_idx for none."""
+
+    def make(original):
+        def embedding(input, weight, padding_idx=None, *rest, **more):
+            return original(
+                input, weight, None if padding_idx is not None and padding_idx < 0 else padding_idx, *rest, **more
+            )
+
+        return embedding
+
+    patch(F, "embedding", make)
+
+
 @breaks("embedding-init")
 def init_uniform(patch):
     """The weight starts uniform with variance 1."""

@@ -83,6 +83,16 @@ def test_padding_row(cell, layer, given, row):
     assert_same(embedding.weight.detach()[row], cell.tensor(np.zeros(3)), what="padding row after a reset")
 
 
+@claim("embedding-padding")
+@pytest.mark.parametrize(("given", "row"), [(2, 2), (-1, 4), (-5, 0)])
+def test_padding_row_of_the_functions(cell, given, row):
+    index = ids(cell, [[0, 1, 2, 3, 4]])
+    for function in (F.embedding, F.embedding_bag):
+        weight = cell.tensor(np.arange(15.0).reshape(5, 3), requires_grad=True)
+        cell.run(function)(index, weight, padding_idx=given).sum().backward()
+        assert (weight.grad == 0).all(1).nonzero().tolist() == [[row]]
+
+
 @claim("embedding-init")
 @pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag], ids=lambda layer: layer.__name__)
 def test_init(layer):

@@ -196,6 +196,18 @@ def nan_wins_only_first(patch):
 
 
 @breaks("maxpool-nan")
+def index_of_a_nan_is_the_first_of_the_window(patch):
+    """Where a NaN is the maximum, the index is that of the plane's first number."""
+
+    def alter(dims, x, a, indices):
+        planes = x.flatten(-dims)
+        named = planes.gather(-1, indices.flatten(-dims)).view(indices.shape)
+        return torch.where(named.isnan(), torch.full_like(indices, 2), indices)
+
+    _with_indices(patch, alter)
+
+
+@breaks("maxpool-nan")
 def starts_from_the_lowest_number(patch):
     """The search starts from the lowest finite number instead of minus infinity."""
     each_max(patch, lambda dims, original, x, a: original(x, **a).clamp(min=torch.finfo(x.dtype).min))

@@ -139,3 +139,7 @@ def test_special(cell, rng, dims, special):
     x = cell.tensor(values)
     expected = max_pool(to_numpy(x), windows_of(arguments)).values
     assert_within(pool(cell, arguments)(x), expected, 0, what="maxima", because="a maximum is not rounded")
+    maxima, indices = pool(cell, arguments, return_indices=True)(x)
+    assert_within(maxima, expected, 0, what="maxima beside indices", because="a maximum is not rounded")
+    named = np.take_along_axis(values.reshape(1, 3, -1), to_numpy(indices).reshape(1, 3, -1), 2)
+    assert (np.isnan(named) == np.isnan(expected.reshape(1, 3, -1))).all(), "an index of another element than the NaN"
