@@ -94,7 +94,7 @@ class Campaign:
             self.take(pair)
             self.seconds = self.clock() - started
             progress(self)
-        self.ended = "every row is decided"
+        self.ended = "no row is open"
 
     def take(self, pair: Pair) -> None:
         """Notes one pair: its figures, unless one of its processes ended badly, and what failed."""

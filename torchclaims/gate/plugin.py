@@ -34,7 +34,7 @@ class Gate:
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.run = run
-        self.terminal: pytest.TerminalReporter = config.pluginmanager.getplugin("terminalreporter")
+        self.plugins = config.pluginmanager
         self.unwritten: list[str] = []
         self.said = time.monotonic()
 
@@ -61,19 +61,24 @@ class Gate:
                 raise GateError("no row of the benchmarks is selected, so there is nothing to compare")
             with interruptible(), self.run.machine():
                 for line in report.header(self.run):
-                    self.terminal.write_line(line)
+                    self._terminal.write_line(line)
                 self.run.compare(rows, self._progress)
         except GateError as error:
             raise pytest.UsageError(str(error)) from None
         return True
 
+    @property
+    def _terminal(self) -> pytest.TerminalReporter:
+        reporter: pytest.TerminalReporter = self.plugins.getplugin("terminalreporter")
+        return reporter
+
     def _progress(self, campaign: Campaign) -> None:
         line = report.progress(self.run)
-        if self.terminal.isatty:
-            self.terminal.rewrite(line, erase=True)
+        if self._terminal.isatty:
+            self._terminal.rewrite(line, erase=True)
         elif time.monotonic() - self.said > QUIET:
             self.said = time.monotonic()
-            self.terminal.write_line(line)
+            self._terminal.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -36,6 +36,7 @@ class Line:
     row: str
     state: str
     kind: str = ""
+    estimate: float = math.nan
     low: float = 0.0
     high: float = math.inf
     pairs: int = 0
@@ -45,9 +46,10 @@ class Line:
 
     def cells(self) -> tuple[str, ...]:
         """The texts under :data:`HEADS`."""
-        ratio = f"{self.low:.3f} to {self.high:.3f}" if self.low or math.isfinite(self.high) else ""
+        ratio = f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})" if self.pairs else ""
         times = [duration(self.seconds[side]) if self.seconds else "" for side in SIDES]
-        seen = f"{self.detectable - 1:+.1%}" if self.state == "undecided" and math.isfinite(self.detectable) else ""
+        seen = f"{100 * (self.detectable - 1):+.1f} %" if math.isfinite(self.detectable) else "nothing yet"
+        seen = seen if self.state == "undecided" else ""
         return (self.row, self.state, ratio, *times, self.kind, str(self.pairs or ""), seen)
 
 
@@ -65,7 +67,8 @@ def table(run: Run) -> list[Line]:
         else:
             one = verdicts[row]
             seconds = campaign.medians(row, one.kind) if one.pairs else None
-            lines.append(Line(row, one.state, one.kind, one.low, one.high, one.pairs, one.detectable, seconds))
+            interval = (one.estimate, one.low, one.high, one.pairs, one.detectable)
+            lines.append(Line(row, one.state, one.kind, *interval, seconds))
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -35,7 +35,8 @@ class Own:
         if isinstance(made, torch.nn.Module):
             raise ValueError(f"{name} returns a module without its inputs; return (module, input, ...)")
         if isinstance(made, tuple) and made and callable(made[0]):
-            self.call = lambda: made[0](*made[1:])
+            work, inputs = made[0], made[1:]
+            self.call: Callable[[], object] = lambda: work(*inputs)
         else:
             self.call = made if callable(made) else function
         self.seed = seed

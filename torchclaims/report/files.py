@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -42,7 +43,8 @@ def append(option: str, path: Path, text: str) -> None:
                 if file.write(text.encode()) < len(text.encode()):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except BaseException:
-                file.truncate(before)
+                with suppress(OSError):
+                    file.truncate(before)
                 raise
     except OSError as error:
         raise ReportError(f"{option}: cannot add to {path}: {error.strerror}; it is as it was before") from None
