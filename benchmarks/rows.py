@@ -124,6 +124,19 @@ class Row:
         """``network`` or ``layer``."""
         return NETWORKS[self.name].kind
 
+    @classmethod
+    def named(cls, text: str) -> Row:
+        """The row that is written ``text``.
+
+        Raises:
+            ValueError: no row is written so.
+        """
+        name, work, batch, precision = [*text.split(", "), *[""] * 3][:4]
+        row = cls(name, work, int(batch.removeprefix("batch ") or 0), precision)
+        if name not in NETWORKS or work not in NETWORKS[name].works or str(row) != text:
+            raise ValueError(f"no row is called {text!r}; they are called like {ROWS[0]!s}")
+        return row
+
     def subject(self, device: str | torch.device, mode: str = "eager") -> Subject:
         """The row made ready on ``device``, always with the same numbers; ``mode`` may name a compiler's backend."""
         return Subject(self, torch.device(device), mode)

@@ -337,7 +337,7 @@ def test_a_call_that_makes_no_sense_is_one_line(run, arguments, said):
 def test_nothing_selected_is_one_line(gated_suite, run):
     result = run(*gated_suite, "-k", "nothing")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["ERROR: no row of the benchmarks is selected*"])
+    result.stderr.fnmatch_lines(["ERROR: no row of the benchmarks on cpu is selected*"])
 
 
 def test_the_command_compares_and_is_interrupted(pythons, tmp_path):

@@ -15,6 +15,7 @@ from torchclaims import catalogue as catalogues
 from torchclaims.gate import GateError
 from torchclaims.gate import command as gate
 from torchclaims.report import record
+from torchclaims.report.files import ReportError, check_writable
 from torchclaims.report.verdict import SCHEMA
 
 # How long after it was drafted an expected deviation should be looked at again.
@@ -39,6 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("reports", nargs="+", type=Path, metavar="FILE", help="what --claims-json wrote, a build each")
     command.set_defaults(lines=lambda options: comparison(options.reports))
     gate.add(commands)
+    for name, purpose in (("page", "what the benchmarks measured, as a page"), ("roofline", "its roofline plot alone")):
+        command = commands.add_parser(name, help=purpose)
+        command.add_argument("run", type=Path, metavar="FILE", help="what --benchmark-json wrote")
+        command.add_argument(
+            "-o", "--output", required=True, type=Path, metavar="FILE", help="HTML" if name == "page" else "SVG"
+        )
+        command.set_defaults(lines=lambda options, name=name: drawn(name, options.run, options.output))
     options = parser.parse_args(arguments)
     try:
         if hasattr(options, "run"):
@@ -46,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
         for line in options.lines(options):
             print(line)
-    except (CommandError, GateError, catalogues.CatalogueError) as error:
+    except (CommandError, GateError, ReportError, catalogues.CatalogueError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 4
     except BrokenPipeError:  # the reader, `| head`, has seen enough
@@ -122,6 +130,21 @@ def comparison(paths: Sequence[Path]) -> Iterator[str]:
     for row in [heads, *changed]:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
     yield f"{len(changed)} of {len(rows)} claims differ"
+
+
+def drawn(what: str, run: Path, output: Path) -> Iterator[str]:
+    """Writes the ``page`` or the ``roofline`` of the run that ``run`` reports to ``output``.
+
+    Raises:
+        ReportError: ``run`` is no report of benchmarks, or ``output`` cannot be written.
+    """
+    from torchclaims.report import page, timings
+
+    page.check_installed(what)
+    check_writable(what, output)
+    write = {"page": page.write_page, "roofline": page.write_roofline}[what]
+    write(what, timings.load(run), output)
+    yield f"{what} written to {output}"
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from torchclaims import benchmarks, deviations
 from torchclaims import catalogue as catalogues
-from torchclaims import deviations
 from torchclaims.deviations import Deviation
 from torchclaims.gate import options as gate
 
@@ -63,7 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     for option, words in gate.OPTIONS.items():
         group.addoption(option, **words)
+    benchmarks.add_options(group)
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
+    group.addoption("--benchmark-html", metavar="FILE", help="write what the benchmarks measured as a page")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -91,13 +93,17 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--seed: {config.option.seed} is not between 0 and 4294967295")
     if config.option.search is not None:
         _arrange_search(config)
-    _arrange_benchmarks(config)
+    benchmarks.arrange(config)
     _arrange_gate(config)
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
 
         reporter = Reporter(config, config.stash[CATALOGUE], config.stash[DEVIATIONS])
         config.pluginmanager.register(reporter, "torchclaims-reporter")
+        if config.option.benchmark_html is not None:
+            from torchclaims.report import benchmark_html
+
+            benchmark_html.arrange(config)
 
 
 def _load_catalogue(config: pytest.Config) -> tuple[catalogues.Catalogue, frozenset[str]]:
@@ -146,23 +152,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """A search is a job of its own, which runs the files ``search*.py`` and no other."""
     is_test = collection_path.suffix == ".py" and not collection_path.name.startswith("search")
     return True if is_test and config.option.search is not None else None
-
-
-def _arrange_benchmarks(config: pytest.Config) -> None:
-    """``--benchmark-only`` runs the benchmarks, alone; every other run leaves them out without a word."""
-    in_workers = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
-    if not config.getoption("benchmark_only", False):
-        if in_workers:
-            config.option.benchmark_disable = True
-        return
-    if config.args_source is config.ArgsSource.TESTPATHS:
-        config.args[:] = [str(config.rootpath / "benchmarks")]
-    if in_workers:
-        config.option.dist, config.option.numprocesses, config.option.tx = "no", 0, []
-        config.issue_config_time_warning(
-            pytest.PytestWarning("timing and parallel workers do not go together: the benchmarks run alone"),
-            stacklevel=2,
-        )
 
 
 def _arrange_gate(config: pytest.Config) -> None:

@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     for option, words in options.OPTIONS.items():
         gate.add_argument(option, **words)
     gate.add_argument("--calibrate", action="store_true", help="compare this build with itself for the whole budget")
-    gate.add_argument("--rows", metavar="PATTERNS", help="only the rows that match, as in 'VGG*;*step*'")
+    gate.add_argument("--rows", action="append", metavar="PATTERN", help="only the rows that match, as in 'VGG*'")
     gate.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 (default: cuda where there is one, else cpu)")
     gate.add_argument("--dtype", metavar="LIST", help="float32, bfloat16 (default: those that the device has)")
     gate.add_argument("--mode", metavar="NAME", help="eager (the default), aot_eager, inductor")
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     plot = commands.add_parser("history", help="plot what --gate-history collected")
     plot.add_argument("file", type=Path, metavar="FILE", help="what --gate-history wrote")
     plot.add_argument("--plot", type=Path, required=True, metavar="PICTURE", help="the .png, .svg or .pdf to write")
-    plot.add_argument("--rows", metavar="PATTERNS", help="only the rows that match, as in 'VGG*;*step*'")
+    plot.add_argument("--rows", action="append", metavar="PATTERN", help="only the rows that match, as in 'VGG*'")
     plot.set_defaults(run=lambda asked: history.plot(asked.file, asked.plot, asked.rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def load(path: Path) -> list[dict[str, Any]]:
     return runs
 
 
-def plot(path: Path, picture: Path, patterns: str | None) -> int:
+def plot(path: Path, picture: Path, patterns: Sequence[str] | None) -> int:
     """Draws the candidate's seconds a call of each row over the runs, and writes the picture; the result is 0.
 
     Raises:

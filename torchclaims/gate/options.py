@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +135,16 @@ def duration(option: str, text: str) -> float:
     return float(number[1]) * UNITS[number[2] or "s"]
 
 
-def selected(rows: Sequence[str], patterns: str | None) -> list[str]:
-    """The rows that one of the patterns, separated by semicolons, matches; all without patterns.
+def selected(rows: Sequence[str], patterns: Sequence[str] | None) -> list[str]:
+    """The rows that one of the patterns matches; all without patterns.
 
     Raises:
-        GateError: none does.
+        GateError: a pattern matches none.
     """
-    if patterns is None:
-        return list(rows)
-    kept = [row for row in rows if any(fnmatchcase(row, pattern.strip()) for pattern in patterns.split(";"))]
-    if not kept:
-        raise GateError(f"--rows: no row matches {patterns!r}; there are {', '.join(rows[:3])}, ...")
-    return kept
+    for pattern in patterns or ():
+        if not fnmatch.filter(rows, pattern):
+            raise GateError(f"--rows: no row matches {pattern!r}; there are {', '.join(rows[:3])}, ...")
+    return [row for row in rows if patterns is None or any(fnmatch.fnmatch(row, pattern) for pattern in patterns)]
 
 
 def _value(options: Any, option: str) -> Any:

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from torchclaims.gate import GateError, options, report
+from torchclaims.gate import CANDIDATE, GateError, options, report
 from torchclaims.gate.campaign import Campaign
-from torchclaims.gate.run import Run, interruptible
+from torchclaims.gate.run import Run
 
 QUIET = 30.0  # seconds between two lines of progress where the terminal is a file
 
@@ -55,11 +55,13 @@ class Gate:
         """
         if session.config.option.collectonly:
             return None
-        rows = [self.run.request.subject] if self.run.request.subject else _rows(session.items)
+        subject = self.run.request.subject
         try:
-            if not rows:
-                raise GateError("no row of the benchmarks is selected, so there is nothing to compare")
-            with interruptible(), self.run.machine():
+            with self.run.machine():
+                device = self.run.builds[CANDIDATE]["device"]
+                rows = [subject] if subject else _rows(session.items, device)
+                if not rows:
+                    raise GateError(f"no row of the benchmarks on {device} is selected: there is nothing to compare")
                 for line in report.header(self.run):
                     self._terminal.write_line(line)
                 self.run.compare(rows, self._progress)
@@ -97,9 +99,7 @@ class Gate:
             terminalreporter.write_line(line)
 
 
-def _rows(items: list[pytest.Item]) -> list[str]:
-    """The rows that the selected benchmarks time, each once."""
-    parameters = [
-        item.callspec.params for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-    ]
-    return list(dict.fromkeys(str(one["row"]) for one in parameters if "row" in one))
+def _rows(items: list[pytest.Item], device: str) -> list[str]:
+    """The rows that the selected benchmarks time on ``device``, each once."""
+    calls = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    return list(dict.fromkeys(one["row"] for one in calls if "row" in one and one.get("device", device) == device))

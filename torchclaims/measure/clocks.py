@@ -16,13 +16,13 @@ def nothing() -> None:
 
 
 class Event(Protocol):
-    """A point on the device's own time line, as ``torch.cuda.Event(enable_timing=True)`` is one."""
+    """A point on the device's own time line, as ``torch.cuda.Event(enable_timing=True)`` is one once recorded."""
 
-    def record(self) -> object:
-        """Queues the event behind what the device has been given so far."""
+    def synchronize(self) -> object:
+        """Returns when the event has happened."""
 
     def elapsed_time(self, end_event: Any) -> float:
-        """Milliseconds on the device from this event to ``end_event``, once both have happened."""
+        """Milliseconds on the device from this event to ``end_event``, both of which have happened."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Clock:
 
     Args:
         synchronize: returns when all work that was queued on the device is done.
-        events: makes an event that can be timed, on devices that have such.
+        events: queues an event that can be timed behind the device's work, and gives it back.
     """
 
     def __init__(self, synchronize: Callable[[], object] = nothing, events: Callable[[], Event] | None = None) -> None:
@@ -57,28 +57,33 @@ class Clock:
         self._readings: list[_Reading] = []
 
     @classmethod
-    def of(cls, device: torch.device | str) -> Clock:
-        """The clock of a device of PyTorch's own.
+    def of(cls, device: torch.device | str, wait: bool = True) -> Clock:
+        """The clock of one of PyTorch's own devices.
+
+        On CUDA, where each reading waits for the device, the first kernel of an interval starts late by the time to
+        launch it. Without ``wait`` readings do not wait: the device's time has no such gap if work is queued before
+        the start (a ``setup`` that flushes the cache), and wall time is the host's part alone.
 
         Raises:
-            ValueError: how to wait for a device of this type is not known; hand :class:`Clock` its ``synchronize``.
+            ValueError: how to wait for a device of this type is not known.
         """
         device = torch.device(device)
         if device.type == "cpu":
             return cls()
         if device.type == "cuda":
-            return cls(functools.partial(torch.cuda.synchronize, device), _cuda_event)
+            synchronize = functools.partial(torch.cuda.synchronize, device)
+            return cls(synchronize if wait else nothing, functools.partial(_cuda_event, device))
         if device.type == "mps":
             return cls(torch.mps.synchronize)
-        raise ValueError(f"device {str(device)!r}: no way to synchronise it is known; use Clock(synchronize)")
+        raise ValueError(f"device {str(device)!r}: how to wait for it is not known; use Clock(synchronize)")
 
     def __call__(self) -> float:
         """Seconds on the host's clock, from an arbitrary start."""
         if len(self._readings) % 2 == 0:
             self._synchronize()
-            event, cpu, wall = self._record(), time.process_time(), time.perf_counter()
+            event, cpu, wall = self._event(), time.process_time(), time.perf_counter()
         else:
-            event = self._record()
+            event = self._event()
             self._synchronize()
             wall, cpu = time.perf_counter(), time.process_time()
         self._readings.append(_Reading(wall, cpu, event))
@@ -90,10 +95,9 @@ class Clock:
 
     def intervals(self) -> list[Interval]:
         """What passed between each start and its end since the last :meth:`reset`; a start without an end is left."""
-        self._synchronize()
         pairs = zip(self._readings[::2], self._readings[1::2])  # noqa: B905 (Python 3.9 has no strict)
         return [
-            Interval(end.wall - start.wall, end.cpu - start.cpu, _device_seconds(start.event, end.event))
+            Interval(end.wall - start.wall, end.cpu - start.cpu, _on_device(start.event, end.event))
             for start, end in pairs
         ]
 
@@ -104,20 +108,18 @@ class Clock:
             probe()
         return min(interval.wall for interval in probe.intervals() if interval.wall > 0)
 
-    def _record(self) -> Event | None:
-        if self._events is None:
-            return None
-        event = self._events()
-        event.record()
-        return event
+    def _event(self) -> Event | None:
+        return self._events() if self._events else None
 
 
-def _cuda_event() -> Event:
-    make: Callable[..., Event] = torch.cuda.Event
-    return make(enable_timing=True)
+def _cuda_event(device: torch.device) -> Event:
+    make: Any = torch.cuda.Event
+    recorded: Event = torch.cuda.current_stream(device).record_event(make(enable_timing=True))
+    return recorded
 
 
-def _device_seconds(start: Event | None, end: Event | None) -> float | None:
+def _on_device(start: Event | None, end: Event | None) -> float | None:
     if start is None or end is None:
         return None
+    end.synchronize()
     return start.elapsed_time(end) / 1e3

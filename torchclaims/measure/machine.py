@@ -5,18 +5,23 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from torchclaims.measure.clocks import Clock
-from torchclaims.measure.timing import measure
+from torchclaims.measure.timing import Samples, measure
+
+SYSTEM, PROC, CGROUP = Path("/sys/devices/system/cpu"), Path("/proc"), Path("/sys/fs/cgroup")
 
 SIZES = (256, 512, 1024, 2048, 4096, 8192)  # of square matrices
-LEAST_COPY = 2**28  # bytes; or four times the largest cache, if that is more
-MIB = 2**20
+BEYOND_CACHES = 2**28  # bytes; or twice all caches, where that is more
+HOT = 85  # degrees Celsius; GPUs lower their clock from about here
+WATCH = 0.2  # seconds
+OTHERS = 0.2  # cores' worth of other processes, or share of the GPU, that timing cannot do with
 
 
 @dataclass(frozen=True)
@@ -51,70 +56,117 @@ def limits(device: torch.device | str, dtypes: Iterable[str], seconds: float) ->
 
 def _matrix_product(device: torch.device, dtype: torch.dtype, clock: Clock, seconds: float) -> float:
     """The best FLOP/s over sizes that grow while there is time; 0 where there is no such product."""
-    best, left = 0.0, seconds
+    best, share = 0.0, seconds / len(SIZES)
     for size in SIZES:
-        begin = time.perf_counter()
         try:
             a, b = (torch.randn(size, size, device=device).to(dtype) for _ in "ab")
             product = functools.partial(torch.matmul, a, b, out=a @ b)
-            samples = measure(product, clock, seconds=left / 4, min_rounds=2)
+            once = _shortest(measure(product, clock, seconds=share, min_rounds=2))
         except RuntimeError:  # not implemented for this dtype, or out of memory
             break
-        best = max(best, 2 * size**3 / min(samples.device or samples.wall))
-        took = time.perf_counter() - begin
-        left -= took
-        if left < 8 * took:
+        best = max(best, 2 * size**3 / once)
+        if 4 * 8 * once > share:  # the next takes eight times as long, and four calls at least
             break
     return best
 
 
 def _copy(device: torch.device, clock: Clock, seconds: float) -> float:
-    size = max(LEAST_COPY, 4 * largest_cache(device))
-    source, target = (torch.ones(size // 4, device=device) for _ in range(2))
-    samples = measure(lambda: target.copy_(source), clock, seconds=seconds, min_rounds=3)
-    return 2 * size / min(samples.device or samples.wall)
+    source, target = _beyond_caches(device), _beyond_caches(device)
+    once = _shortest(measure(lambda: target.copy_(source), clock, seconds=seconds, min_rounds=2))
+    return 2 * source.numel() * source.element_size() / once
 
 
-def largest_cache(device: torch.device | str) -> int:
-    """Bytes of the last cache before the device's memory; 0 where nothing tells."""
+def _shortest(samples: Samples) -> float:
+    return min(samples.device or samples.wall)
+
+
+def cache_flush(device: torch.device | str) -> Callable[[], object] | None:
+    """What puts other data into a GPU's cache, to be the ``setup`` of a row that memory binds; None for the CPU."""
     device = torch.device(device)
+    return None if device.type == "cpu" else _beyond_caches(device).zero_
+
+
+def _beyond_caches(device: torch.device) -> torch.Tensor:
+    """Ones that leave the caches no room for anything else."""
+    return torch.ones(max(BEYOND_CACHES, 2 * _caches(device)) // 4, device=device)
+
+
+def _caches(device: torch.device) -> int:
+    """Bytes of the device's caches; 0 where nothing tells."""
     if device.type == "cuda":
         return int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0))
-    sizes = [_read(path) for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
-    return max((int(size[:-1]) * 1024 for size in sizes if size.endswith("K")), default=0)
+    found = {
+        (_read(cache / "level"), _read(cache / "type"), _read(cache / "shared_cpu_list"), _read(cache / "size"))
+        for cache in SYSTEM.glob("cpu[0-9]*/cache/index*")
+    }
+    return sum(int(size[:-1]) * 1024 for *_, size in found if size.endswith("K"))
 
 
 def condition(device: torch.device | str = "cpu") -> list[str]:
-    """What makes this machine unfit for timing, one line each; what nothing tells is left out."""
-    found = [_governor(), _load(), _throttled()]
+    """What makes this machine unfit for timing, one line each; what nothing tells is left out.
+
+    To be asked before timing: the watch on other processes takes a fifth of a second and sees this one's threads too.
+    """
+    lines = [_governor(), _oversubscribed(), _others(), _throttled()]
     if torch.device(device).type == "cuda":
-        found += [_hot(torch.device(device))]
-    return [line for line in found if line]
+        lines += [
+            _gpu(torch.cuda.temperature, device, HOT, "GPU at {} degrees Celsius: it lowers its clock when hot"),
+            _gpu(torch.cuda.utilization, device, 100 * OTHERS, "GPU in use for {} % of the time by something else"),
+        ]
+    return [line for line in lines if line]
 
 
 def _governor() -> str | None:
-    paths = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
-    slow = sorted({_read(path) for path in paths} - {"", "performance"})
-    return f"CPU frequency governor: {', '.join(slow)}; performance holds the clock still" if slow else None
+    governors = {_read(path) for path in SYSTEM.glob("cpu[0-9]*/cpufreq/scaling_governor")}
+    slow = sorted(governors - {"", "performance"})
+    return f"CPU frequency governor {', '.join(slow)}: only performance keeps the clock up" if slow else None
 
 
-def _load() -> str | None:
-    if not hasattr(os, "getloadavg"):
-        return None
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    return f"load average {load:.1f} on {cores} cores: something else runs here" if load > cores / 2 else None
+def _oversubscribed() -> str | None:
+    threads = torch.get_num_threads()
+    return f"{threads} threads on {_cores()} cores: give PyTorch fewer" if threads > _cores() else None
+
+
+def _others() -> str | None:
+    busy = _busy_cores()
+    return f"other processes keep {busy:.1f} of {os.cpu_count()} cores busy" if busy > OTHERS else None
+
+
+def _busy_cores() -> float:
+    """How many cores work while this thread sleeps; without /proc/stat, how many did in the last minute."""
+    begin = _ticks()
+    if not begin:
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    time.sleep(WATCH)
+    passed = [end - start for start, end in zip(begin, _ticks())]  # noqa: B905 (Python 3.9 has no strict)
+    waiting = sum(passed[3:5])
+    return (1 - waiting / max(sum(passed), 1)) * (os.cpu_count() or 1)
+
+
+def _ticks() -> list[int]:
+    """Time of all cores since the start as user, nice, system, idle, waiting for a disk, ... and stolen (proc(5))."""
+    first = _read(PROC / "stat").partition("\n")[0].split()
+    return [int(value) for value in first[1:9]]
 
 
 def _throttled() -> str | None:
-    for path in ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat"):
-        counts = dict(line.split() for line in _read(Path(path)).splitlines())
-        if int(counts.get("nr_throttled", 0)) > 0:
-            return f"this container's CPU quota has stopped it {counts['nr_throttled']} times"
-    return None
+    counts = dict(line.split() for line in _read(CGROUP / "cpu.stat").splitlines())
+    stops = counts.get("nr_throttled", "0")
+    return f"this container has been stopped {stops} times for its CPU quota" if stops != "0" else None
 
 
-def _hot(device: torch.device) -> str | None:
-    return None
+def _gpu(ask: Callable[[Any], int], device: torch.device | str, most: float, line: str) -> str | None:
+    """``line`` with what the driver answers, if it answers (through pynvml, which may be missing) and it is too high."""
+    try:
+        value = ask(device)
+    except Exception:
+        return None
+    return line.format(value) if value > most else None
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(path: Path) -> str:

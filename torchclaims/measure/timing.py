@@ -101,10 +101,10 @@ def measure(
 ) -> Samples:
     """Times ``function()`` in rounds for about ``seconds``.
 
-    First it is warmed up until a round is no longer faster than the one before, within a tenth of ``seconds`` (but
-    two rounds at least); meanwhile the number of calls in a round grows until one takes a millisecond. Between the
-    rounds ``setup`` runs outside the clock; then a round is one call. The garbage collector rests, and is as it was
-    afterwards.
+    First it is warmed up, for a tenth of ``seconds`` at most (but twice at least), until a round is no longer faster
+    than the one before; meanwhile the number of calls in a round grows until it takes a millisecond. The last round
+    of the warm-up is the first that counts. ``setup`` runs before each round, outside the clock; with it a round is
+    one call. The garbage collector rests, and is as it was afterwards.
 
     Raises:
         ValueError: ``seconds`` is not a number above zero, or there are no rounds.
@@ -115,13 +115,11 @@ def measure(
         raise ValueError(f"min_rounds={min_rounds}, max_rounds={max_rounds}: give 1 or more, the second not below")
     with resting_collector():
         loops = _warm_up(function, clock, WARM_UP_SHARE * seconds, setup)
-        clock.reset()
-        begin, end = _round(function, clock, loops, setup)
-        rounds = 1
-        while rounds < min_rounds or (rounds < max_rounds and end - begin < seconds):
-            _, end = _round(function, clock, loops, setup)
+        rounds, spent = 1, 0.0
+        while rounds < min_rounds or (rounds < max_rounds and spent < seconds):
+            spent += _round(function, clock, loops, setup)
             rounds += 1
-    return Samples.of(clock.intervals(), loops)
+    return Samples.of(clock.intervals()[-rounds:], loops)
 
 
 @contextlib.contextmanager
@@ -137,27 +135,28 @@ def resting_collector() -> Iterator[None]:
 
 
 def _warm_up(function: Callable[[], object], clock: Clock, seconds: float, setup: Callable[[], object] | None) -> int:
-    """Calls in a round, once rounds have stopped getting faster, or the time or the count is out."""
-    loops, previous, spent = 1, math.inf, 0.0
+    """The calls in a round, from rounds of which the last had as many; the clock keeps their readings."""
     clock.reset()
-    for count in range(WARM_UPS):
-        start, end = _round(function, clock, loops, setup)
-        once, spent = (end - start) / loops, spent + (end - start)
-        if count > 0 and spent > seconds:
+    loops, spent = 1, _round(function, clock, 1, setup)
+    previous = spent
+    for _ in range(WARM_UPS):
+        took = _round(function, clock, loops, setup)
+        once, spent = took / loops, spent + took
+        if spent > seconds:
             break
-        needed = 1 if setup else max(loops, math.ceil(ROUND / max(once, 1e-9)))
-        if needed == loops and once > (1 - STEADY) * previous:
+        if not setup and took < ROUND / 2:
+            loops = min(10 * loops, math.ceil(ROUND / max(once, 1e-9)))
+        elif once > (1 - STEADY) * previous:
             break
-        loops, previous = min(needed, 10 * loops), once
+        previous = once
     return loops
 
 
-def _round(
-    function: Callable[[], object], clock: Clock, loops: int, setup: Callable[[], object] | None
-) -> tuple[float, float]:
+def _round(function: Callable[[], object], clock: Clock, loops: int, setup: Callable[[], object] | None) -> float:
+    """Seconds that ``loops`` calls take."""
     if setup:
         setup()
     start = clock()
     for _ in range(loops):
         function()
-    return start, clock()
+    return clock() - start

@@ -20,6 +20,7 @@ def of(function: Callable[[], Result], memory: bool = False) -> tuple[list[dict[
     The trace has what ``profile.events()`` leaves out: each allocation inside an operator, with ``memory``.
     """
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's library reports its stages on standard error
     with profile(activities=activities, profile_memory=memory) as profiler:
         result = function()
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchclaims.measure import trace
 
+# Operators in place that write without reading what was there.
+OVERWRITING = frozenset(["bernoulli_", "copy_", "exponential_", "fill_", "normal_", "random_", "uniform_", "zero_"])
+
 
 @dataclass(frozen=True)
 class Work:
@@ -54,7 +57,8 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     A view has a new tensor on the memory of one that it was given: it moves nothing. An operator in place gives back
     the very tensor that it was given, which it has read and written; one that gives nothing back, as ``_foreach_``
-    operators in place, has written its first argument. ``empty`` and its kin write nothing.
+    operators in place, has written its first argument. ``empty`` and its kin write nothing. What gives no tensor is
+    not counted, nor are buffers that an operator changes aside, as batch normalisation's running statistics.
     """
 
     def __init__(self) -> None:
@@ -67,11 +71,12 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Runs one operator and adds up its traffic."""
         result = func(*args, **(kwargs or {}))
         name = str(func).split(".")[1]
-        read = _unique([args, kwargs])
-        in_place = name.endswith("_") and not _unique(result)
-        written = _unique(args[0] if in_place else result)
-        if "empty" in name or _is_view(read, written):
+        given, written = _unique([args, kwargs]), _unique(result)
+        if name.endswith("_") and not written:
+            written = _unique(args[0])
+        if not written or "empty" in name or _is_view(given, written):
             return result
+        read = _unique([args[1:], kwargs]) if name in OVERWRITING else given
         self.bytes += sum(map(_bytes, [*read.values(), *written.values()]))
         self.operations += 1
         self.on_cuda |= any(one.is_cuda for one in written.values())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from torchclaims import __version__
-from torchclaims.targets import Targets
+from torchclaims.targets import Device, Targets
 
 
 def describe(targets: Targets) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def describe(targets: Targets) -> dict[str, Any]:
             {
                 "label": device.label,
                 "name": device.name,
-                "description": device.description or _describe_device(device.name),
+                "description": describe_device(device),
             }
             for device in targets.devices
         ],
@@ -43,6 +43,11 @@ def header(environment: dict[str, Any], seed: int, workers: int) -> list[str]:
         *(f"device {device['label']}: {device['description']}" for device in environment["devices"]),
         f"seed {seed} (repeat this run with --seed {seed})",
     ]
+
+
+def describe_device(device: Device) -> str:
+    """What hardware ``device`` is, as far as it tells."""
+    return device.description or _describe_device(device.name)
 
 
 def _describe_device(name: str) -> str:

@@ -85,13 +85,7 @@ class Reporter:
                 check_writable(JSON_OPTION, self.json_path)
             except ReportError as error:
                 raise pytest.UsageError(str(error)) from None
-            # A CI system that cancels a run sends SIGTERM; it ends like Ctrl-C, with a report.
-            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-            def end_as_before() -> None:
-                signal.signal(signal.SIGTERM, before)
-
-            config.add_cleanup(end_as_before)
+            end_on_sigterm(config)
 
     def pytest_sessionstart(self) -> None:
         """Looks at the machine, once the plugin has found the targets."""
@@ -190,7 +184,7 @@ class Reporter:
 
     def _summarise(self, terminal: pytest.TerminalReporter) -> None:
         selected = [one for one in self.verdict.catalogue.claims.values() if one.id in self.verdict.selected]
-        _write_table(terminal, self._table(selected))
+        write_table(terminal, self._table(selected))
         for state in (BROKEN, NOT_EXERCISED):
             claims = self.verdict.in_state(state)
             for one in claims[:LISTED]:
@@ -323,7 +317,18 @@ _VERDICT_TEXTS = {
 }
 
 
-def _write_table(terminal: pytest.TerminalReporter, rows: list[tuple[str, ...]]) -> None:
+def end_on_sigterm(config: pytest.Config) -> None:
+    """A CI system that cancels a run sends SIGTERM: the run ends as after Ctrl-C, with its reports."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def end_as_before() -> None:
+        signal.signal(signal.SIGTERM, before)
+
+    config.add_cleanup(end_as_before)
+
+
+def write_table(terminal: pytest.TerminalReporter, rows: list[tuple[str, ...]]) -> None:
+    """Writes ``rows``, of which the first is the head, in aligned columns; leaves out columns that are empty."""
     kept = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in kept]
     for row in zip(*kept, strict=True):
