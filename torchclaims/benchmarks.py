@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from torchclaims.report.figures import figures, quantity, table
+from torchclaims.report.files import ReportError, check_writable
 from torchclaims.report.terminal import end_on_sigterm, write_table
-from torchclaims.report.verdict import ReportError, check_writable
 
 if TYPE_CHECKING:
     from torchclaims.measure.clocks import Clock
