@@ -159,24 +159,29 @@ class Table:
 
         A row that is not slower but seems faster, at `alpha` though not yet over the table, is among them.
         """
-        wanted = [row for row, states in self._states().items() if _combined(states) in ("undecided", SEEMS_FASTER)]
+        wanted = [row for row, kinds in self._standings().items() if _combined(kinds) in ("undecided", SEEMS_FASTER)]
         return [row for row in wanted if self._pairs(row) < self.rule.max_pairs]
+
+    def states(self) -> dict[str, State]:
+        """Each row's state after the pairs so far, in the table's order."""
+        return {row: _state(_combined(kinds)) for row, kinds in self._standings().items()}
 
     def verdicts(self) -> dict[str, Verdict]:
         """Each row's verdict after the pairs so far, in the table's order."""
         table_wide, _ = self._levels()
         verdicts = {}
-        for row, states in self._states().items():
+        for row, standings in self._standings().items():
             kinds = {kind: series.interval(self.rule.alpha, table_wide) for kind, series in self._rows[row].items()}
-            state = _combined(states)
-            verdict: State = "not slower" if state == SEEMS_FASTER else state
-            kind = next((kind for kind in kinds if states[kind] == state), None)
-            verdicts[row] = Verdict(**vars(kinds[kind]), state=verdict, kind=kind, kinds=kinds) if kind else Verdict()
+            row_standing = _combined(standings)
+            kind = next((kind for kind, standing in standings.items() if standing == row_standing), None)
+            verdicts[row] = (
+                Verdict(**vars(kinds[kind]), state=_state(row_standing), kind=kind, kinds=kinds) if kind else Verdict()
+            )
         return verdicts
 
     def exit_code(self) -> int:
         """1: some row is slower; 3: none is, but some row is undecided; 0: every row is not slower, or faster."""
-        states = {_combined(states) for states in self._states().values()}
+        states = self.states().values()
         return 1 if "slower" in states else 3 if "undecided" in states else 0
 
     def _pairs(self, row: str) -> int:
@@ -189,12 +194,12 @@ class Table:
         slower, _, faster = zip(*evidences, strict=True) if evidences else ((), (), ())
         return holm([*slower, *unseen], self.rule.alpha), holm([*faster, *unseen], self.rule.alpha)
 
-    def _states(self) -> dict[str, dict[str, Standing]]:
-        """The state of each row's kinds of time; empty for a row without a pair."""
+    def _standings(self) -> dict[str, dict[str, Standing]]:
+        """The standing of each row's kinds of time; empty for a row without a pair."""
         for_slower, for_faster = (-math.log(level) for level in self._levels())
         for_one_row = -math.log(self.rule.alpha)
 
-        def state(series: _Series) -> Standing:
+        def standing(series: _Series) -> Standing:
             not_slower, beyond_threshold, not_faster = series.evidence
             if not_faster >= for_faster:
                 return "faster"
@@ -204,13 +209,14 @@ class Table:
                 return "not slower"
             return "slower" if not_slower >= for_slower else "undecided"
 
-        return {row: {kind: state(series) for kind, series in kinds.items()} for row, kinds in self._rows.items()}
+        return {row: {kind: standing(series) for kind, series in kinds.items()} for row, kinds in self._rows.items()}
 
 
 def _combined(kinds: Mapping[str, Standing]) -> Standing:
-    """The state of a row whose kinds of time are in these states: that which most needs to be heard."""
-    order: tuple[Standing, ...] = ("slower", "undecided", "faster", SEEMS_FASTER)
-    for state in order:
-        if state in kinds.values():
-            return state
-    return "not slower" if kinds else "undecided"
+    """The standing of a row whose kinds of time stand so: that which most needs to be heard."""
+    order: tuple[Standing, ...] = ("slower", "undecided", "faster", SEEMS_FASTER, "not slower")
+    return next((standing for standing in order if standing in kinds.values()), "undecided")
+
+
+def _state(standing: Standing) -> State:
+    return "not slower" if standing == SEEMS_FASTER else standing
