@@ -28,6 +28,7 @@ BUILD = {
     "device": "cpu",
     "device_description": "x86_64",
     "condition": ["a neighbour plays the drums"],
+    "start": 0.5,
 }
 
 
@@ -40,6 +41,7 @@ def made_up(ratios, count, noise=0.01, seed=1):
             for side, factor in zip(SIDES, (1.0, ratio), strict=True):
                 seconds = 1e-3 * factor * math.exp(rng.gauss(0, noise))
                 lives[side].figures[row] = {"cpu": seconds, "wall": 2 * seconds}
+                lives[side].scatter[row] = {"cpu": 0.001, "wall": 0.001}
                 lives[side].results[row] = Result(None, [1.0, 2.0], 1e-6)
         yield Pair(rng.choice(SIDES), lives)
 
@@ -297,13 +299,22 @@ def gated_suite(toy_suite, pythons, monkeypatch):
 
 
 def test_pytest_judges_the_benchmarks_that_it_selects(gated_suite, run, tmp_path):
-    result = run(*gated_suite, "-k", "slower", f"--gate-json={tmp_path / 'run.json'}", "--gate-threshold", "20%")
+    result = run(
+        *gated_suite,
+        "-k",
+        "slower",
+        f"--gate-json={tmp_path / 'run.json'}",
+        "--gate-threshold",
+        "20%",
+        "--gate-alpha",
+        "40%",
+    )
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
             "baseline: torch 0.0+toy (012345678), Python *baseline",
             "candidate: torch 0.0+toy (012345678), Python *candidate",
-            "threshold 20 %, chance of a false alarm in the table at most 1 %, budget 600 s",
+            "threshold 20 %, chance of a false alarm in the table at most 40 %, budget 600 s",
             "the machine is unfit: a neighbour plays the drums",
             "slower * slower *",
             "exit 1: slower*",
@@ -360,3 +371,30 @@ def test_the_command_compares_and_is_interrupted(pythons, tmp_path):
     assert "exit 2: interrupted" in lines[-2]
     assert len(json.loads(path.read_text())["pairs"]) >= 2
     assert json.loads(path.read_text())["exit"] == 2
+
+
+def test_calibration_says_what_this_machine_can_see(judged, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torchclaims.gate.accuracy.TABLES", 20)
+    path = tmp_path / "run.json"
+    report.write(judged({"a": 1.0, "b": 1.0}, gate_json=str(path)))
+    assert main(["gate", "--calibrate", "--against", str(path), "--seed", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("8 pairs of 2 rows recorded; 20 tables drawn")
+    assert lines[1].startswith("no slowdown: red 0.0% [0.0%, ")
+    assert lines[1].endswith("; promised: at most 1.0%")
+    assert lines[-1].startswith("30 minutes see +")
+
+
+def test_calibration_records_every_row_in_every_pair(pythons, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sources, "of_rows", lambda home: toy_sources())
+    monkeypatch.setattr("torchclaims.gate.accuracy.lines", lambda pairs, *_: [f"{len(pairs)} pairs"])
+    path = tmp_path / "run.json"
+    call = ["gate", "--calibrate", "--candidate", pythons[CANDIDATE], "--rows", "steady", "--rows", "other"]
+    assert main([*call, "--gate-budget", "3s", "--gate-json", str(path)]) == 0
+    pairs = json.loads(path.read_text())["pairs"]
+    assert all(pair[side]["figures"].keys() == {"steady", "other"} for pair in pairs for side in SIDES)
+
+
+def test_calibration_of_two_builds_is_a_contradiction(capsys):
+    assert main(["gate", "--calibrate", "--against", sys.executable]) == 4
+    assert capsys.readouterr().err.startswith("ERROR: --calibrate: compares a build with itself")

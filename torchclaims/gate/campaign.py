@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torchclaims.gate import BASELINE, CANDIDATE, SIDES
-from torchclaims.gate.decision import Rule, Table, Verdict
+from torchclaims.gate.decision import Rule, Table, Verdict, log_ratio
 from torchclaims.gate.pairs import Pair, Result
 
 TRIES = 3  # failures of one row on one side after which it is left
@@ -56,6 +56,7 @@ class Campaign:
     rule: Rule
     draw: Draw
     budget: float
+    records: bool = False  # every row in every pair, decided or not
     clock: Callable[[], float] = time.monotonic
     pairs: list[Pair] = field(default_factory=list)
     voids: list[Void] = field(default_factory=list)
@@ -75,7 +76,7 @@ class Campaign:
 
     def open_rows(self) -> list[str]:
         """The rows that more pairs could still decide."""
-        return [row for row in self.table.open_rows() if row not in self.fates]
+        return [row for row in (self.rows if self.records else self.table.open_rows()) if row not in self.fates]
 
     def run(self, progress: Callable[[Campaign], None]) -> None:
         """Draws pairs until every row is decided, or the next pair would end after the budget's seconds."""
@@ -113,8 +114,8 @@ class Campaign:
                 self._compare(row)
         baseline, candidate = (pair.lives[side].figures for side in SIDES)
         for row in pair.rows():
-            for kind in baseline[row].keys() & candidate[row].keys():
-                self.table.add(row, kind, math.log(candidate[row][kind] / baseline[row][kind]))
+            for kind, seconds in candidate[row].items():
+                self.table.add(row, kind, log_ratio(seconds, baseline[row][kind]))
         for row in self.open_rows():
             self._settle(row)
 

@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
+import math
 import os
 import platform
 import statistics
@@ -129,7 +130,7 @@ class Child:
                     del timers[name]
         gc.enable()
         for name, timer in timers.items():
-            self.say("row", name, timer.medians())
+            self.say("row", name, timer.medians(), timer.errors())
 
     def subject(self, name: str) -> Any:
         """The row ``name`` of the benchmarks, or the user's own subject, ready to be called."""
@@ -190,6 +191,14 @@ class Timer:
     def medians(self) -> dict[str, float]:
         """Seconds a call, for each kind of time."""
         return {kind: statistics.median(values) for kind, values in self.samples.items()}
+
+    def errors(self) -> dict[str, float]:
+        """Relative standard errors as the samples alone have them, which say nothing of other processes."""
+        return {
+            kind: statistics.stdev(values) / statistics.mean(values) / math.sqrt(len(values))
+            for kind, values in self.samples.items()
+            if len(values) > 1 and statistics.mean(values) > 0
+        }
 
 
 def describe(torch: Any, device: str) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchclaims import catalogue
-from torchclaims.gate import GateError, history, options
+from torchclaims.gate import CANDIDATE, GateError, history, options
+
+if TYPE_CHECKING:
+    from torchclaims.gate.run import Run
 
 
 def add(commands: Any) -> None:
@@ -31,7 +35,7 @@ def add(commands: Any) -> None:
 
 
 def judge(asked: argparse.Namespace) -> int:
-    """Compares two builds and prints what came out; the result is the exit code.
+    """Compares two builds, or one with itself, and prints what came out; the result is the exit code.
 
     Raises:
         GateError: something about the call, an interpreter or a file.
@@ -39,22 +43,57 @@ def judge(asked: argparse.Namespace) -> int:
     from torchclaims.gate import report  # SciPy, which the other commands need not wait for
     from torchclaims.gate.run import Run, interruptible
 
-    if asked.calibrate == (asked.against is not None):
-        raise GateError("name the other build with --against, or --calibrate this one: one of the two")
+    if asked.calibrate:
+        return _calibrate(asked)
+    if asked.against is None:
+        raise GateError("name the other build with --against, or --calibrate this one")
     request = options.request(asked, against=asked.against)
     run = Run(request, None if request.subject else catalogue.home())
     with interruptible():
-        try:
-            with run.machine():
-                _say(*report.header(run))
-                rows = [request.subject] if request.subject else options.selected(run.listed, asked.rows)
-                run.compare(rows, lambda _: _say(report.progress(run)))
-        except KeyboardInterrupt:
-            run.interrupted = True
+        _compare(run, asked.rows)
         unwritten = report.write(run)
         _say(*report.ending(run, unwritten))
     return 4 if unwritten else run.exit_code()
 
 
+def _calibrate(asked: argparse.Namespace) -> int:
+    """Records pairs of one build, or takes those that were recorded, and prints what they say of the machine."""
+    from torchclaims.gate import accuracy, report, stored
+    from torchclaims.gate.run import Run, interruptible
+
+    if asked.against is not None and not asked.against.endswith(".json"):
+        raise GateError("--calibrate: compares a build with itself; --against may only name pairs that were recorded")
+    request = options.request(asked, against=None)
+    run = Run(request, None if request.subject else catalogue.home())
+    unwritten: list[str] = []
+    with interruptible():
+        if asked.against is None:
+            _compare(run, asked.rows, records=True)
+            pairs = run.campaign.pairs if run.campaign else []
+            start = run.builds[CANDIDATE]["start"]
+            unwritten = report.write(run)
+        else:
+            document = stored.read(Path(asked.against))
+            pairs, start = stored.pairs(document), document["builds"][CANDIDATE]["start"]
+        for line in accuracy.lines(pairs, run.rule([]), request.budget, start, request.seed):
+            _say(line)
+    _say(*(f"ERROR: {line}" for line in unwritten))
+    return 4 if unwritten else 0
+
+
+def _compare(run: Run, patterns: Sequence[str] | None, *, records: bool = False) -> None:
+    from torchclaims.gate import report
+
+    try:
+        with run.machine():
+            _say(*report.header(run))
+            subject = run.request.subject
+            rows = [subject] if subject else options.selected(run.listed, patterns)
+            run.compare(rows, lambda _: _say(report.progress(run)), records=records)
+    except KeyboardInterrupt:
+        run.interrupted = True
+
+
 def _say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)
+    for line in lines:
+        print(line, flush=True)

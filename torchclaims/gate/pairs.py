@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -68,6 +68,7 @@ class Life:
     build: dict[str, Any] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
     figures: dict[str, Figures] = field(default_factory=dict)
+    scatter: dict[str, dict[str, float]] = field(default_factory=dict)  # relative standard errors within the process
     results: dict[str, Result] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -90,8 +91,10 @@ class Life:
                 self.row = row
             case ["result", str(row), str() | None as wrong, [*digest], float(allowed)] if _are_floats(digest):
                 self.results[row] = Result(wrong, digest, allowed)
-            case ["row", str(row), dict(figures)] if figures and all(map(_is_time, figures.values())):
-                self.figures[row] = figures
+            case ["row", str(row), dict(figures), dict(scatter)] if (
+                figures and all(map(_is_time, figures.values())) and _are_floats(scatter.values())
+            ):
+                self.figures[row], self.scatter[row] = figures, scatter
             case ["absent", str(row), str(reason)]:
                 self.absent[row] = reason
             case ["error", str(row), str(reason)]:
@@ -224,7 +227,7 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, float) and 0 < value < math.inf
 
 
-def _are_floats(values: list[Any]) -> bool:
+def _are_floats(values: Iterable[Any]) -> bool:
     return all(isinstance(value, float) for value in values)
 
 

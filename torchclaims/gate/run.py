@@ -86,7 +86,7 @@ class Run:
         for _ in range(TRIES):
             life = self.processes.live(side, python, (), lists=lists)
             if not life.void:
-                self.builds[side] = life.build
+                self.builds[side] = life.build | {"start": life.seconds}
                 self.listed = life.listed or self.listed
                 return
         raise GateError(f"the {side}, {python}, cannot be timed: {life.void}")
@@ -99,16 +99,22 @@ class Run:
                     f" {then[key]!r}, is {now[key]!r}"
                 )
 
-    def compare(self, rows: Sequence[str], progress: Callable[[Campaign], None]) -> None:
-        """Draws pairs until the rows are decided or the budget ends; what is finished stays when it is interrupted."""
+    def compare(self, rows: Sequence[str], progress: Callable[[Campaign], None], *, records: bool = False) -> None:
+        """Draws pairs until the rows are decided or the budget ends; what is finished stays when it is interrupted.
+
+        With ``records`` every pair has all rows, until the budget ends.
+        """
         request = self.request
-        rule = Rule(request.threshold, request.alpha, thresholds=of_rows(rows, request.thresholds))
-        self.campaign = Campaign(rows, rule, self._draw, request.budget)
+        self.campaign = Campaign(rows, self.rule(rows), self._draw, request.budget, records)
         try:
             self.campaign.run(progress)
         except KeyboardInterrupt:
             self.interrupted = True
             raise
+
+    def rule(self, rows: Sequence[str]) -> Rule:
+        """How the rows are decided."""
+        return Rule(self.request.threshold, self.request.alpha, thresholds=of_rows(rows, self.request.thresholds))
 
     def _draw(self, rows: Sequence[str], checks: dict[str, Sequence[str]]) -> Pair | None:
         if self.earlier is None:

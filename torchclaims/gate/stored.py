@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torchclaims.gate import BASELINE, CANDIDATE, GateError
+from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError
 from torchclaims.gate.pairs import Life, Pair, Result
 
 SCHEMA = "torchclaims-gate-1"
@@ -40,6 +40,7 @@ def _life_to_json(life: Life) -> dict[str, Any]:
         "void": life.void,
         "row": life.row,
         "figures": life.figures,
+        "scatter": life.scatter,
         "results": {row: asdict(result) for row, result in life.results.items()},
         "absent": life.absent,
         "errors": life.errors,
@@ -59,6 +60,11 @@ def _finite(value: Any) -> Any:
     return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def pairs(document: dict[str, Any]) -> list[Pair]:
+    """The pairs of an earlier run, both sides of each."""
+    return [Pair(one["first"], {side: _life(side, one[side]) for side in SIDES}) for one in document["pairs"]]
+
+
 def load(path: Path) -> Stored:
     """What an earlier run left.
 
@@ -66,7 +72,7 @@ def load(path: Path) -> Stored:
         GateError: ``path`` cannot be read, or is not what this release writes.
     """
     document = read(path)
-    lives = [_life(pair[CANDIDATE]) for pair in document["pairs"] if pair[CANDIDATE]["void"] is None]
+    lives = [_life(BASELINE, pair[CANDIDATE]) for pair in document["pairs"] if pair[CANDIDATE]["void"] is None]
     return Stored(document["builds"][CANDIDATE], document["settings"], document["started"], iter(lives))
 
 
@@ -92,9 +98,9 @@ def read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _life(stored: dict[str, Any]) -> Life:
+def _life(side: str, stored: dict[str, Any]) -> Life:
     results = {
         row: Result(one["wrong"], [math.nan if x is None else float(x) for x in one["digest"]], one["allowed"] or 0.0)
         for row, one in stored["results"].items()
     }
-    return Life(BASELINE, **(stored | {"results": results}), ended=True)
+    return Life(side, **(stored | {"results": results}), ended=True)
