@@ -32,6 +32,9 @@ SIDE = os.path.basename(sys.executable)
 HERE = SIDE == "candidate"
 
 def work(count=1000): sum(range(count))
+def scribble(fd):
+    try: os.write(fd, b"garbage" * 9)
+    except OSError: pass
 def fail(text): raise RuntimeError(text)
 
 DOES = {  # what a row named so does when it is called
@@ -51,6 +54,7 @@ DOES = {  # what a row named so does when it is called
     "out of memory": lambda: bytearray(2**60),
     "raises": lambda: fail("not on a Tuesday"),
     "prints": lambda: (os.write(1, b"garbage"), os.write(2, b"more"), print("of it", flush=True)),
+    "scribbles": lambda: [scribble(fd) for fd in range(3, 12)],
     "fails here": lambda: fail("CUDA error") if HERE else work(),
     "failed there": lambda: work() if HERE else fail("not implemented for 'BFloat16'"),
     "differs": work,

@@ -18,6 +18,7 @@ import os
 import platform
 import statistics
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -157,10 +158,12 @@ class Timer:
         self.subject = subject
         self.samples: dict[str, list[float]] = {}
         self.call()  # the first call allocates and compiles
+        start = time.perf_counter()
         took = self.call()
-        self.visits = min(VISITS, max(FEWEST, round(seconds / took)))
+        with_setup = time.perf_counter() - start
+        self.visits = min(VISITS, max(FEWEST, round(seconds / with_setup)))
         self.loops = 1 if subject.setup else max(1, round(SAMPLE / took))
-        self.count = max(1, round(seconds / (self.visits * took * self.loops)))
+        self.count = max(1, round(seconds / (self.visits * with_setup * self.loops)))
         self.is_cold = took < COLD
 
     def call(self, loops: int = 1) -> float:

@@ -157,33 +157,39 @@ class Processes:
         """
         life = Life(side)
         started = time.perf_counter()
-        with tempfile.NamedTemporaryFile(prefix="torchclaims-", suffix=".log") as log:
-            job = asdict(self.job) | {"rows": list(rows), "check": list(check), "lists": lists, "log": log.name}
-            pid = None
-            try:
-                channel = self.group.makegateway(f"popen//python={shlex.quote(python)}").remote_exec(child)
-                channel.send(job)
-                pid = _pid(channel.receive(self.job.silence))  # from now on it ends itself when it hangs
-                while not life.ended:
-                    life.take(channel.receive(1.5 * self.job.silence))
-            except execnet.TimeoutError:
-                life.void = HANGS
-            except (EOFError, OSError):
-                life.void = _end_of(pid)
-            except AssertionError:  # execnet's, for anything but its own first byte
-                life.void = "prints something as it starts"
-            except execnet.RemoteError as error:
-                life.void = _line(error)
-            except (ValueError, execnet.DataFormatError) as error:
-                life.void = f"sent what is no message: {_line(error)}"
-            finally:
-                if pid is not None and not life.ended:
-                    _kill(pid)
-                self.group.terminate(timeout=PATIENCE)
-            if life.void:
-                life.void = _explained(life.void, Path(log.name))
+        try:
+            with tempfile.NamedTemporaryFile(prefix="torchclaims-", suffix=".log") as log:
+                task = {"rows": list(rows), "check": list(check), "lists": lists, "log": log.name}
+                self._live(life, python, asdict(self.job) | task)
+                if life.void:
+                    life.void = _explained(life.void, Path(log.name))
+        except OSError as error:  # no room for the log
+            life.void = f"did not start: {_line(error)}"
         life.seconds = time.perf_counter() - started
         return life
+
+    def _live(self, life: Life, python: str, job: dict[str, Any]) -> None:
+        pid = None
+        try:
+            channel = self.group.makegateway(f"popen//python={shlex.quote(python)}").remote_exec(child)
+            channel.send(job)
+            pid = _pid(channel.receive(self.job.silence))  # from now on it ends itself when it hangs
+            while not life.ended:
+                life.take(channel.receive(1.5 * self.job.silence))
+        except execnet.TimeoutError:
+            life.void = HANGS
+        except (EOFError, OSError) as error:
+            life.void = _end_of(pid) if pid else f"did not start: {_line(error)}"
+        except AssertionError:  # execnet's, for anything but its own first byte
+            life.void = "prints something as it starts"
+        except execnet.RemoteError as error:
+            life.void = _line(error)
+        except (ValueError, execnet.DataFormatError) as error:
+            life.void = f"sent what is no message: {_line(error)}"
+        finally:
+            if pid is not None and not life.ended:
+                _kill(pid)
+            self.group.terminate(timeout=PATIENCE)
 
 
 def interpreter(option: str, name: str) -> str:
@@ -236,10 +242,8 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _end_of(pid: int | None) -> str:
+def _end_of(pid: int) -> str:
     """How a process that fell silent ended; execnet reaps it afterwards."""
-    if pid is None:
-        return "did not start"
     for _ in range(100):
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if end is not None:

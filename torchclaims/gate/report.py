@@ -200,6 +200,8 @@ def write(run: Run) -> list[str]:
         "--gate-json": lambda: stored.dump(document(run)),
         "--gate-markdown": lambda: markdown(run),
     }
+    if run.campaign is None:
+        return []
     failed = []
     for option, path in run.request.reports.items():
         try:

@@ -49,8 +49,9 @@ class Own:
         torch.manual_seed(self.seed)
         tensors = list(_tensors(self.call()))
         eps = max((torch.finfo(one.dtype).eps for one in tensors if one.is_floating_point()), default=0.0)
-        self.allowed = ROUNDINGS * eps * max((float(one.double().norm()) for one in tensors), default=0.0)
-        return [number for tensor in tensors for number in _numbers(tensor)]
+        numbers = [_numbers(one.double()) for one in tensors]
+        self.allowed = ROUNDINGS * eps * max((norm for norm, *_ in numbers), default=0.0)
+        return [number for each in numbers for number in each]
 
     def allowance(self) -> float:
         """By how much each number of the digest may be off."""
@@ -58,8 +59,10 @@ class Own:
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in ``value``, on the host, as real numbers."""
     if isinstance(value, torch.Tensor):
-        yield value.detach()
+        host = value.detach().cpu()
+        yield torch.view_as_real(host) if host.is_complex() else host
     elif isinstance(value, dict):
         for one in value.values():
             yield from _tensors(one)
@@ -69,6 +72,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _numbers(tensor: torch.Tensor) -> list[float]:
-    flat = tensor.cpu().double().flatten() if not tensor.is_complex() else torch.view_as_real(tensor.cpu()).flatten()
-    spread = flat[torch.linspace(0, flat.numel() - 1, min(SAMPLED, flat.numel())).long()] if flat.numel() else flat
-    return [float(flat.double().norm()), *map(float, spread)]
+    flat = tensor.flatten()
+    if flat.numel() > SAMPLED:
+        flat = flat[torch.linspace(0, flat.numel() - 1, SAMPLED).long()]
+    return [float(tensor.norm()), *map(float, flat)]
