@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from torchclaims.report.quantities import percent, si, si_interval
+
 if TYPE_CHECKING:
     from torchclaims.measure.machine import Limits
     from torchclaims.measure.memory import Memory
     from torchclaims.measure.timing import Samples
     from torchclaims.measure.work import Work
 
-_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+def at_best(limits: Limits | None, dtype: str) -> tuple[float | None, float | None]:
+    """The machine's limits in FLOP/s of ``dtype`` and in bytes/s; None where they were not measured."""
+    return (limits.flops.get(dtype), limits.bandwidth) if limits else (None, None)
 
 
-def figures(samples: Samples, work: Work, memory: Memory | None, limits: Limits | None, dtype: str) -> dict[str, Any]:
-    """What a row's ``extra_info`` says of its cost, in seconds, bytes and FLOP; None where nothing tells."""
+def figures(
+    samples: Samples, work: Work, memory: Memory | None, flops: float | None, bandwidth: float | None
+) -> dict[str, Any]:
+    """What a row's ``extra_info`` says of its cost, in seconds, bytes and FLOP; None where nothing tells.
+
+    ``flops`` and ``bandwidth`` are the machine's limits, as :func:`at_best` gives them.
+    """
     on_device = spread(samples, "device") if samples.device else None
     seconds = samples.median("device" if on_device else "wall")
-    at_best = limits.flops.get(dtype) if limits else None
-    share, binding = roofline(seconds, work, at_best, limits.bandwidth if limits else None)
+    share, binding = roofline(seconds, work, flops, bandwidth)
     return {
         "wall": spread(samples, "wall"),
         "cpu": spread(samples, "cpu"),
@@ -29,7 +38,7 @@ def figures(samples: Samples, work: Work, memory: Memory | None, limits: Limits 
         "operations": work.operations,
         "flops_per_second": None if work.flops is None else work.flops / seconds,
         "bytes_per_second": work.bytes / seconds,
-        "limit": {"flops_per_second": at_best, "bytes_per_second": limits.bandwidth if limits else None},
+        "limit": {"flops_per_second": flops, "bytes_per_second": bandwidth},
         "binding": binding,
         "share": share,
         "peak_bytes": memory.peak if memory else None,
@@ -60,28 +69,21 @@ def roofline(
     return least[binding] / seconds, binding
 
 
-def quantity(value: float, unit: str) -> str:
-    """``value`` to three digits with the unit's prefix: ``12.3 ms``."""
-    scale, prefix = next(((scale, prefix) for scale, prefix in _PREFIXES if abs(value) >= scale), _PREFIXES[-1])
-    digits = max(0, 2 - len(str(int(abs(value) / scale))) + 1)
-    return f"{value / scale:.{digits}f} {prefix}{unit}"
-
-
 def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Head and lines, one for each of ``rows``, which are ``extra_info`` as :func:`figures` makes them."""
     several = {key: len({row[key] for row in rows}) > 1 for key in ("device", "mode")}
-    lines: list[tuple[str, ...]] = [("row", "median", "95 % interval", "share", "of", "")]
+    lines: list[tuple[str, ...]] = [("row", "median", "95 % interval", "share", "of limit", "spread")]
     for row in rows:
         time = row["device_time"] or row["wall"]
         where = [row[key] for key, more in several.items() if more]
         lines.append(
             (
                 ", ".join([*where, row["row"]]),
-                quantity(time["median"], "s"),
-                f"{quantity(time['low'], 's')} - {quantity(time['high'], 's')}",
-                "" if row["share"] is None else f"{row['share']:.0%}",
+                si(time["median"], "s"),
+                si_interval(time),
+                percent(row["share"]),
                 row["binding"] or "",
-                f"noisy: {time['spread']:.0%}" if row["noisy"] else "",
+                f"noisy, {percent(time['spread'])}" if row["noisy"] else "",
             )
         )
     return lines
