@@ -49,6 +49,11 @@ def redrawn(draw, clear):
     return next(values for values in iter(draw, None) if clear(*values))
 
 
+def reduced(losses, reduction):
+    """What a loss makes of ``losses``."""
+    return {"none": losses, "mean": losses.mean(), "sum": losses.sum()}[reduction]
+
+
 def altered(patch, owner, name, alter):
     """``owner.name`` returns ``alter(result, *args, **kwargs)`` of what it returned."""
 

@@ -95,49 +95,6 @@ def softmin_forgets_dtype(patch):
     patch(F, "softmin", make)
 
 
-def normalise(patch, alter):
-    def make(original):
-        def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
-            return alter(original, input, p, dim, eps, out)
-
-        return normalize
-
-    patch(F, "normalize", make)
-
-
-@breaks("func-normalize")
-def eps_is_added(patch):
-    """eps is added to the norm."""
-
-    def alter(f, x, p, dim, eps, out):
-        return torch.div(x, x.norm(p, dim, keepdim=True) + eps, out=out)
-
-    normalise(patch, alter)
-
-
-@breaks("func-normalize")
-def last_dimension_by_default(patch):
-    """normalize works along the last dimension by default."""
-    normalise(patch, lambda f, x, p, dim, eps, out: f(x, p, -1 if dim == 1 else dim, eps, out))
-
-
-@breaks("func-normalize")
-def always_euclidean(patch):
-    """p is 2 unless it is 1."""
-    normalise(patch, lambda f, x, p, dim, eps, out: f(x, p if p == 1 else 2.0, dim, eps, out))
-
-
-@breaks("func-normalize-zeros")
-def zeros_stay(patch):
-    """In float16 zeros are normalised to zeros, as documented, but in bfloat16 they become NaN."""
-
-    def alter(f, x, p, dim, eps, out):
-        seen = f(x, p, dim, max(eps, torch.finfo(x.dtype).tiny), out)
-        return seen / (1 if x.dtype != torch.bfloat16 else seen)
-
-    normalise(patch, alter)
-
-
 def other_default(patch, name, **wrong):
     def make(original):
         def function(input, *args, **kwargs):

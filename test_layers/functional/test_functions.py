@@ -1,4 +1,4 @@
-"""Functions without a layer of their own: gumbel_softmax and normalize; and defaults, as values."""
+"""gumbel_softmax, which has no layer of its own, dtypes of softmax, and defaults, as values."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from torchclaims import claim
 from torchclaims.chance import assert_rate
 from torchclaims.reference import activation
 from torchclaims.targets import FLOAT16_ON_CPU_SINCE, RELEASE, to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit, roundings
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
 
 
 @claim("func-gumbel-one-hot")
@@ -99,53 +99,6 @@ def test_dtype(cell, name):
     if name == "softmax" and RELEASE >= FLOAT16_ON_CPU_SINCE:
         assert bool(torch.isnan(cell.run(getattr(F, name))(whole.float(), 1, dtype=torch.float16)[1]).any())
     assert cell.run(getattr(F, name))(whole.float(), 1).dtype == torch.float32
-
-
-NORMALISED = {
-    "defaults": ({}, 2.0, 1, (3, 4, 5)),
-    "p = 1": ({"p": 1.0}, 1.0, 1, (3, 4)),
-    "p = 3, first": ({"p": 3.0, "dim": 0}, 3.0, 0, (3, 4)),
-    "p = 1/2": ({"p": 0.5, "dim": -1}, 0.5, -1, (2, 3, 4)),
-    "infinity": ({"p": float("inf")}, np.inf, 1, (2, 5)),
-    "two dimensions": ({"dim": (1, 2)}, 2.0, (1, 2), (2, 3, 4)),
-    "a wide row": ({"dim": -1}, 2.0, -1, (2, 33)),
-    "one element": ({}, 2.0, 1, (4, 1)),
-}
-
-
-@claim("func-normalize")
-@pytest.mark.parametrize(("arguments", "power", "axis", "shape"), NORMALISED.values(), ids=NORMALISED)
-def test_normalize(cell, rng, arguments, power, axis, shape):
-    x = cell.tensor(rng.normal(size=shape) + 0.1)
-    expected = activation.lp_normalise(to_numpy(x), power, axis, 1e-12)
-    count = int(np.prod([shape[a] for a in np.atleast_1d(axis)]))
-    # The relative error of a sum of positive powers, its root, which multiplies it by 1 / p, and a quotient.
-    bound = gamma(2 * (count + 8), rounding_unit(cell.dtype)) * np.abs(expected) * max(1, 1 / power)
-    seen = cell.run(F.normalize)(x, **arguments)
-    assert_within(
-        seen, expected, bound + roundings(cell, 1, expected), what="normalize(x)", because="a norm, a quotient"
-    )
-    out = torch.empty_like(x)
-    assert F.normalize(x, **arguments, out=out) is out
-    assert_same(out, F.normalize(x, **arguments), what="out")
-
-
-@claim("func-normalize")
-def test_eps(cell):
-    if cell.dtype == torch.float64:
-        x = cell.tensor([[3e-13, 4e-13], [3e-12, 4e-12], [0.3, 0.4]])
-        expected = np.array([[0.3, 0.4], [0.6, 0.8], [0.6, 0.8]])
-        assert_within(F.normalize(x), expected, 1e-14, what="normalize(x)", because="a norm, a quotient")
-    seen = F.normalize(cell.tensor([[3.0, 4.0], [0.75, 1.0]]), eps=2.5)
-    expected, bound = np.array([[0.6, 0.8], [0.3, 0.4]]), gamma(8, rounding_unit(cell.dtype))
-    assert_within(seen, expected, bound, what="with eps = 2.5", because="a norm, a quotient")
-
-
-@claim("func-normalize-zeros")
-def test_zeros(cell):
-    seen = to_numpy(cell.run(F.normalize)(cell.tensor(np.zeros((2, 3)))))
-    if seen.any():
-        raise AssertionError(f"expected zeros, seen {seen[0].tolist()}")
 
 
 X = [-2.0, -0.3, 0.0, 0.4, 2.0, 25.0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from test_losses.classification.test_classification import class_axis, reduction_of
+from test_losses.classification.classes import class_axis, reduction_of
 from test_losses.common import REDUCTIONS
 from torchclaims import claim
 from torchclaims.reference import losses

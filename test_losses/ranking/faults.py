@@ -4,12 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from test_losses.common import altered, called_with, regraded, with_option
+from test_losses.common import altered, called_with, reduced, regraded, with_option
 from torchclaims import breaks
-
-
-def reduce(losses, reduction):
-    return {"none": losses, "mean": losses.mean(), "sum": losses.sum()}[reduction]
 
 
 @breaks("loss-margin-ranking")
@@ -40,7 +36,7 @@ def hinge_on_both_labels(patch):
     """HingeEmbeddingLoss cuts off what is negative for y = 1, too."""
 
     def alter(result, x, y, *, margin, reduction):
-        return reduce(torch.where(y == 1, x.clamp(min=0), (margin - x).clamp(min=0)), reduction)
+        return reduced(torch.where(y == 1, x.clamp(min=0), (margin - x).clamp(min=0)), reduction)
 
     altered(patch, F, "hinge_embedding_loss", alter)
 
@@ -63,7 +59,7 @@ def dissimilar_not_cut(patch):
 
     def alter(result, a, b, y, *, margin, reduction):
         cos = F.cosine_similarity(a, b, -1)
-        return reduce(torch.where(y == 1, 1 - cos, cos - margin), reduction)
+        return reduced(torch.where(y == 1, 1 - cos, cos - margin), reduction)
 
     altered(patch, F, "cosine_embedding_loss", alter)
 
@@ -74,7 +70,7 @@ def gradient_without_the_norms(patch):
 
     def alter(result, a, b, y, *, margin, reduction):
         cos = (a * b).sum(-1) / (a.detach().norm(dim=-1) * b.detach().norm(dim=-1))
-        return reduce(torch.where(y == 1, 1 - cos, (cos - margin).clamp(min=0)), reduction)
+        return reduced(torch.where(y == 1, 1 - cos, (cos - margin).clamp(min=0)), reduction)
 
     altered(patch, F, "cosine_embedding_loss", alter)
 
@@ -121,7 +117,7 @@ def swap_takes_the_larger(patch):
     def alter(result, a, p, n, *, distance_function, margin, swap, reduction):
         far = torch.maximum(distance_function(a, n), distance_function(p, n))
         near = distance_function(a, n)
-        return reduce((distance_function(a, p) - (far if swap else near) + margin).clamp(min=0), reduction)
+        return reduced((distance_function(a, p) - (far if swap else near) + margin).clamp(min=0), reduction)
 
     altered(patch, F, "triplet_margin_with_distance_loss", alter)
 

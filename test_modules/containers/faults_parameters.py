@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from test_modules.containers.faults_modules import through
+from test_modules.containers.changes import through
 from torchclaims import breaks
 
 

@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+# What load_state_dict returns says this, where nothing is missing or too much.
+SUCCESS = "<All keys matched successfully>"
+
 
 class Stateful(nn.Module):
     """All kinds of state, some of it None, in an order that is no alphabet's; two levels below it."""

@@ -31,6 +31,30 @@ def cosine_stays_at_the_minimum(patch):
     patch(CosineAnnealingLR, "get_lr", get_lr)
 
 
+@breaks("lr-cosine-recursive")
+def cosine_in_closed_form(patch):
+    """CosineAnnealingLR makes each rate from the base rate, whatever the present one is."""
+
+    @around
+    def get_lr(original, self):
+        shares = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        return [self.eta_min + (base - self.eta_min) * shares for base in self.base_lrs]
+
+    patch(CosineAnnealingLR, "get_lr", get_lr)
+
+
+@breaks("lr-cosine-recursive")
+def cosine_ends_at_zero_from_a_changed_rate(patch):
+    """CosineAnnealingLR scales the whole of a rate that is above the base rate, not what is above eta_min."""
+
+    @around
+    def get_lr(original, self):
+        above = any(rate > base for rate, base in zip(rates_of(self.optimizer), self.base_lrs, strict=True))
+        return with_attribute("eta_min", lambda minimum: 0.0)(original)(self) if above else original(self)
+
+    patch(CosineAnnealingLR, "get_lr", get_lr)
+
+
 @breaks("lr-cosine-without-restarts")
 def cosine_restarts(patch):
     """CosineAnnealingLR jumps back to the base rate after T_max."""

@@ -41,3 +41,19 @@ def test_cosine_falls_to_zero_by_default():
 @pytest.mark.parametrize("minimum", [0.0, 0.03], ids="minimum-{}".format)
 def test_cosine_rises_again(period, minimum):
     assert_anneals(period, minimum, epochs=4 * period + 3)
+
+
+@claim("lr-cosine-recursive")
+@pytest.mark.parametrize("minimum", [0.0, 0.125])
+@pytest.mark.parametrize("changed", [1, 3])
+def test_changed_rate_goes_on_by_the_recursion(minimum, changed):
+    period, rate = 8, 2.0
+    scheduler = lr_scheduler.CosineAnnealingLR(make_optimizer(), period, minimum)
+    trace(scheduler, changed)
+    for group in scheduler.optimizer.param_groups:
+        group["lr"] = rate
+    rates = trace(scheduler, period - changed)
+    shares = (1 + np.cos(np.pi * np.arange(changed, period + 1) / period)) / (1 + np.cos(np.pi * changed / period))
+    expected = np.outer(minimum + (rate - minimum) * shares, np.ones(len(BASE)))
+    bound = relative_bound(np.full_like(expected, rate), 6 * period)
+    assert_within(rates, expected, bound, what="rate", because="6 roundings a step")

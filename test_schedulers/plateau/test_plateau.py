@@ -132,6 +132,7 @@ def test_nan_is_no_improvement_and_never_the_best(mode, threshold_mode):
     better, nan = (0.5 if mode == "min" else 2.0), float("nan")
     options = {"mode": mode, "threshold_mode": threshold_mode, "patience": 1}
     assert reductions([1.0, nan, nan, nan, better, nan, 1.0], **options) == [2, 6]
+    assert reductions([nan, nan, 1.0, nan, nan], **options) == [1, 4], "a NaN that comes first"
 
 
 @claim("lr-plateau-cooldown")

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from torchclaims.measure.clocks import Clock
-from torchclaims.measure.timing import Samples, measure
+from torchclaims.measure.timing import Samples, check_seconds, measure
 
 SYSTEM, PROC, CGROUP = Path("/sys/devices/system/cpu"), Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -44,6 +43,7 @@ def limits(device: torch.device | str, dtypes: Iterable[str], seconds: float) ->
     Raises:
         ValueError: ``seconds`` is not above zero, or a name is not a dtype.
     """
+    check_seconds(seconds)
     names = list(dict.fromkeys(dtypes))
     for name in names:
         if not isinstance(getattr(torch, name, None), torch.dtype):
@@ -110,8 +110,8 @@ def condition(device: torch.device | str = "cpu") -> list[str]:
     lines = [_governor(), _oversubscribed(), _others(), _throttled()]
     if torch.device(device).type == "cuda":
         lines += [
-            _gpu(torch.cuda.temperature, device, HOT, "GPU at {} degrees Celsius: it lowers its clock when hot"),
-            _gpu(torch.cuda.utilization, device, 100 * OTHERS, "GPU in use for {} % of the time by something else"),
+            _gpu("temperature", device, HOT, "GPU at {} degrees Celsius: it lowers its clock when hot"),
+            _gpu("utilization", device, 100 * OTHERS, "GPU in use for {} % of the time by something else"),
         ]
     return [line for line in lines if line]
 
@@ -155,10 +155,13 @@ def _throttled() -> str | None:
     return f"this container has been stopped {stops} times for its CPU quota" if stops != "0" else None
 
 
-def _gpu(ask: Callable[[Any], int], device: torch.device | str, most: float, line: str) -> str | None:
-    """``line`` with what the driver answers, if it answers (through pynvml, which may be missing) and it is too high."""
+def _gpu(question: str, device: torch.device | str, most: float, line: str) -> str | None:
+    """``line`` with what the driver answers, where that is too high.
+
+    The driver is asked through pynvml, which may be missing, by functions of ``torch.cuda`` that are newer than 2.0.
+    """
     try:
-        value = ask(device)
+        value = getattr(torch.cuda, question)(device)
     except Exception:
         return None
     return line.format(value) if value > most else None

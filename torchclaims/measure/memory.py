@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.profiler import ProfilerActivity
 
 from torchclaims.measure import clocks, trace
 from torchclaims.measure.timing import resting_collector
@@ -71,7 +72,7 @@ def _on_cpu(function: Callable[[], object], setup: Callable[[], object]) -> Memo
         return torch.empty(1), function()
 
     with resting_collector():
-        events, (mark, _) = trace.of(twice, memory=True)
+        events, (mark, _) = trace.of(twice, activities=[ProfilerActivity.CPU], profile_memory=True)
     changes = [event["args"] for event in events if event["name"] == "[memory]"]
     return peak_and_retained([(one["Addr"], one["Bytes"]) for one in changes], mark.data_ptr())
 

@@ -62,7 +62,7 @@ class Samples:
     def interval(self, kind: str = "wall", level: float = 0.95) -> tuple[float, float]:
         """Seconds a call: the interval that holds the true median with confidence ``level``, whatever the distribution.
 
-        It lies between two order statistics: the median is below the k-th smallest of n with probability
+        Its ends are order statistics: the median is below the k-th smallest of n with probability
         P(Binomial(n, 1/2) < k). With too few rounds for the level (below six for 95 %), it is the whole range.
         Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, section 7.1.
         """
@@ -79,15 +79,13 @@ class Samples:
 
 def _outside(n: int, level: float) -> int:
     """How many of ``n`` ordered values may be left out on either side."""
-    tail, term, count = 0, 1, 0  # in units of 2**-n: exact
-    allowed = (1 - level) / 2
-    while count < (n - 1) // 2:
+    count, term, tail = 0, 1, 1  # the last two in units of 2**-n: exact
+    while True:
+        term = term * (n - count) // (count + 1)
         tail += term
-        if tail > allowed * 2**n:
-            break
+        if tail / 2**n > (1 - level) / 2:
+            return count
         count += 1
-        term = term * (n - count + 1) // count
-    return count
 
 
 def measure(
@@ -109,17 +107,32 @@ def measure(
     Raises:
         ValueError: ``seconds`` is not a number above zero, or there are no rounds.
     """
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"seconds={seconds}: give a time above zero")
+    check_seconds(seconds)
     if not 1 <= min_rounds <= max_rounds:
         raise ValueError(f"min_rounds={min_rounds}, max_rounds={max_rounds}: give 1 or more, the second not below")
+
+    def run(loops: int) -> tuple[float, float]:
+        if setup:
+            setup()
+        start = clock()
+        for _ in range(loops):
+            function()
+        return start, clock()
+
     with resting_collector():
-        loops = _warm_up(function, clock, WARM_UP_SHARE * seconds, setup)
-        rounds, spent = 1, 0.0
-        while rounds < min_rounds or (rounds < max_rounds and spent < seconds):
-            spent += _round(function, clock, loops, setup)
+        clock.reset()
+        loops, begin, end = _warm_up(run, WARM_UP_SHARE * seconds, fixed=setup is not None)
+        rounds = 1
+        while rounds < min_rounds or (rounds < max_rounds and end - begin < seconds):
+            _, end = run(loops)
             rounds += 1
     return Samples.of(clock.intervals()[-rounds:], loops)
+
+
+def check_seconds(seconds: float) -> None:
+    """Raises ValueError unless ``seconds`` is a time that can be spent."""
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds}: give a time above zero")
 
 
 @contextlib.contextmanager
@@ -134,29 +147,17 @@ def resting_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(function: Callable[[], object], clock: Clock, seconds: float, setup: Callable[[], object] | None) -> int:
-    """The calls in a round, from rounds of which the last had as many; the clock keeps their readings."""
-    clock.reset()
-    loops, spent = 1, _round(function, clock, 1, setup)
-    previous = spent
-    for _ in range(WARM_UPS):
-        took = _round(function, clock, loops, setup)
-        once, spent = took / loops, spent + took
-        if spent > seconds:
-            break
-        if not setup and took < ROUND / 2:
+def _warm_up(run: Callable[[int], tuple[float, float]], seconds: float, fixed: bool) -> tuple[int, float, float]:
+    """The calls in a round, which is one if ``fixed``, and start and end of a round that had as many."""
+    start, end = run(1)
+    previous = spent = end - start
+    loops, rounds = 1, 1
+    while True:
+        start, end = run(loops)
+        rounds, spent, once = rounds + 1, spent + end - start, (end - start) / loops
+        sized = fixed or end - start > ROUND / 2
+        if spent > seconds or rounds >= WARM_UPS or (sized and once > (1 - STEADY) * previous):
+            return loops, start, end
+        if not sized:
             loops = min(10 * loops, math.ceil(ROUND / max(once, 1e-9)))
-        elif once > (1 - STEADY) * previous:
-            break
         previous = once
-    return loops
-
-
-def _round(function: Callable[[], object], clock: Clock, loops: int, setup: Callable[[], object] | None) -> float:
-    """Seconds that ``loops`` calls take."""
-    if setup:
-        setup()
-    start = clock()
-    for _ in range(loops):
-        function()
-    return clock() - start

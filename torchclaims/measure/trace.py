@@ -8,20 +8,19 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
 from torch.profiler import ProfilerActivity, profile
 
 Result = TypeVar("Result")
 
 
-def of(function: Callable[[], Result], memory: bool = False) -> tuple[list[dict[str, Any]], Result]:
+def of(function: Callable[[], Result], **options: Any) -> tuple[list[dict[str, Any]], Result]:
     """The events of ``function()`` in the order of time, as Chrome's trace format has them, and its result.
 
-    The trace has what ``profile.events()`` leaves out: each allocation inside an operator, with ``memory``.
+    ``options`` are those of ``torch.profiler.profile``. The trace has what ``profile.events()`` leaves out: with
+    ``profile_memory``, each allocation inside an operator.
     """
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's library reports its stages on standard error
-    with profile(activities=activities, profile_memory=memory) as profiler:
+    with profile(**options) as profiler:
         result = function()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "trace.json")
@@ -34,4 +33,5 @@ def of(function: Callable[[], Result], memory: bool = False) -> tuple[list[dict[
 
 def kernels(function: Callable[[], object]) -> int:
     """How many kernels ``function()`` launches on CUDA."""
-    return sum(event.get("cat", "").lower() == "kernel" for event in of(function)[0])
+    events, _ = of(function, activities=[ProfilerActivity.CUDA])
+    return sum(event.get("cat", "").lower() == "kernel" for event in events)

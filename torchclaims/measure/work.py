@@ -76,11 +76,16 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
             written = _unique(args[0])
         if not written or "empty" in name or _is_view(given, written):
             return result
-        read = _unique([args[1:], kwargs]) if name in OVERWRITING else given
+        read = _unique([args[1:], kwargs]) if name in OVERWRITING else {} if _makes(name) else given
         self.bytes += sum(map(_bytes, [*read.values(), *written.values()]))
         self.operations += 1
         self.on_cuda |= any(one.is_cuda for one in written.values())
         return result
+
+
+def _makes(name: str) -> bool:
+    """Whether an operator takes no more than shape and dtype from its first argument."""
+    return name.endswith("_like") or name.startswith("new_")
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -342,19 +342,5 @@ def _by_channel(weight: Array, x: Array) -> Array:
     return weight.reshape(-1, *[1] * (x.ndim - 2)) if weight.size > 1 else weight.reshape(())
 
 
-def lp_normalise(x: Array, power: float, axis: int | tuple[int, ...], eps: float) -> Array:
-    """x over its p-norm along ``axis``, or over eps where that is larger."""
-    return np.asarray(x / np.maximum(lp_norm(x, power, axis), eps))
-
-
-def lp_norm(x: Array, power: float, axis: int | tuple[int, ...]) -> Array:
-    """The p-norm along ``axis``, which is kept; the number of elements other than 0 for p = 0."""
-    if power == 0:
-        return np.asarray((x != 0).sum(axis, keepdims=True), dtype=np.float64)
-    if np.isinf(power):
-        return np.asarray(np.abs(x).max(axis, keepdims=True))
-    return np.asarray((np.abs(x) ** power).sum(axis, keepdims=True) ** (1 / power))
-
-
 def _each(function: Callable[[float], float], x: Array) -> Array:
     return np.array([function(float(one)) for one in x.flat], dtype=np.float64).reshape(x.shape)
