@@ -31,9 +31,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-from scipy.stats import norm
 
-from torchclaims.gate.evidence import DENSITIES, centre, holm, log_factors, log_mean_exp, lower_bound
+from torchclaims.gate.evidence import DENSITIES, centre, detectable, holm, log_factors, log_mean_exp, lower_bound
 
 State = Literal["slower", "not slower", "faster", "undecided"]
 Standing = State | Literal["seems faster"]
@@ -74,7 +73,7 @@ class Interval:
     """Of the ratio candidate / baseline in one kind of time; 0, inf and nan where the pairs say nothing yet.
 
     `low` and `high` each miss the ratio with a chance of at most `alpha`, at whatever pair one stops. `detectable` is
-    the smallest ratio that as many pairs, as noisy as these, would in about 95 % have shown as slower, table-wide.
+    the smallest ratio that as many pairs, as noisy as these, mostly show as slower, over the table.
     """
 
     estimate: float = math.nan
@@ -118,11 +117,10 @@ class _Series:
     def interval(self, alpha: float, table_wide: float) -> Interval:
         if not self.values:
             return Interval()
-        y, pairs = np.array(self.values), len(self.values)
-        spread = float(norm.ppf(0.95) * y.std(ddof=1)) / math.sqrt(pairs) if pairs > 1 else math.inf
-        detectable = centre(y) - lower_bound(y, self.shift, table_wide) + spread
+        y = np.array(self.values)
         low, high = lower_bound(y, self.shift, alpha), -lower_bound(-y, self.shift, alpha)
-        return Interval(math.exp(centre(y)), math.exp(low), math.exp(high), pairs, math.exp(detectable))
+        seen = detectable(y, self.shift, table_wide)
+        return Interval(math.exp(centre(y)), math.exp(low), math.exp(high), len(y), math.exp(seen))
 
 
 class Table:
