@@ -195,9 +195,9 @@ def _memory_bar(row: Row, end: float) -> Bar | None:
     return Bar(
         row=row,
         end=100 * peak / end,
-        within=None if retained is None else 100 * retained / end,
+        within=100 * retained / end if retained else None,
         figure=si(peak, "B"),
-        note=f"{si(retained, 'B')} retained",
+        note=f"({si(retained, 'B')} kept)",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torchclaims.report.quantities import percent, si, si_interval
@@ -23,6 +23,7 @@ SIZES = {"network": 42, "layer": 22}  # square points
 WIDE, NARROW = (1000, 640), (400, 620)  # points
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
 STRIP = 110  # points, of height
+TICK = 80  # points, the width that a tick's label needs with the space around it
 LINE: dict[str, Any] = {"color": LIGHT["ink"], "linewidth": 1.6}
 
 Mark = tuple[str, int, str]  # as svg.of_figure takes them
@@ -38,21 +39,21 @@ def draw(rows: Sequence[Row], size: tuple[int, int]) -> str:
 
     Rows without counted FLOPs have no intensity: they stand in a strip of their own, by the bytes they move a second.
     """
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     placed = [row for row in rows if intensity(row) and row["flops_per_second"]]
     strip = [row for row in rows if row not in placed and row["bytes_per_second"]]
     salt = {"svg.hashsalt": f"{rows[0]['device']}{size}"}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS, **salt}):
+    with style.context(["default", SETTINGS | salt]):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72, layout="constrained", facecolor="none")
         heights = [size[1] - STRIP, STRIP] if placed and strip else [1]
         panels = list(figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
         marks: list[Mark] = []
         if strip:
-            marks += _draw_strip(panels[-1], strip)
+            marks += _draw_strip(panels[-1], strip, size[0])
         if placed:
-            marks += _draw_roofline(panels[0], placed)
+            marks += _draw_roofline(panels[0], placed, size[0])
         return of_figure(figure, marks)
 
 
@@ -79,25 +80,20 @@ def title(row: Row) -> str:
     return "\n".join(lines)
 
 
-def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
+def _draw_roofline(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
     import numpy as np
 
     flops, bandwidth = ceilings(rows)
     xs = [intensity(row) or math.nan for row in rows]
     ys = [row["flops_per_second"] for row in rows]
-    low = min(xs) / 2
-    high = max([*xs, *(limit / bandwidth for limit in flops.values())]) * 3
+    ridges = [limit / bandwidth for limit in flops.values()]
+    # A decade of the slope at least, wherever the marks are.
+    low, high = min([min(xs) / 2, *(ridge / 10 for ridge in ridges)]), max(xs + ridges) * 3
     top = max(flops.values(), default=high * bandwidth)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(low, high),
-        ylim=(min(ys) / 2, max([*ys, top]) * 2.5),
-        xlabel="FLOPs for each byte moved (FLOP/B)",
-        ylabel="FLOPs a second",
-    )
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(lambda value, _: si(value, "FLOP/s", 1))
+    bottom = min(min(ys) / 2, top / 10)
+    axes.set(xlabel="FLOPs for each byte moved (FLOP/B)", ylabel="FLOPs a second")
+    _logarithmic(axes, "x", low, high, width, lambda value, _: f"{value:g}")
+    _logarithmic(axes, "y", bottom, max([*ys, top]) * 2.5, width / 2, lambda value, _: si(value, "FLOP/s", 1))
     slope = np.geomspace(low, top / bandwidth)
     edges: list[tuple[Any, Any, Any]] = [("-", slope, slope * bandwidth)]
     for precision, limit in flops.items():
@@ -108,6 +104,7 @@ def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
         axes.plot(along, height, linestyle=style, **LINE)
     marks = _scatter(axes, rows, xs, ys)
     axes.figure.draw_without_rendering()
+    axes.figure.set_layout_engine("none")  # what is placed from here on stays there
 
     # A name should cover neither marks nor lines, nor what is written above the slope.
     covered = [(xs, ys), (slope, 1.4 * slope * bandwidth), *(edge[1:] for edge in edges)]
@@ -116,7 +113,7 @@ def _draw_roofline(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
     for precision, limit in sorted(flops.items(), key=lambda pair: -pair[1]):
         text = f"{precision.split()[0]} matrix product: {si(limit, 'FLOP/s')}"
         name_at(axes, text, (high, limit), taken, np.empty((0, 2)), [(-4, 4), (-4, -4)], weight="bold")
-    _name_slope(axes, max(low * 1.6, min(ys) / bandwidth), bandwidth)
+    _name_slope(axes, 1.6 * max(low, bottom / bandwidth), bandwidth)
     best: dict[str, int] = {}
     for index, row in enumerate(rows):
         if row["kind"] == "network":
@@ -139,29 +136,37 @@ def _name_slope(axes: Axes, start: float, bandwidth: float) -> None:
     )
 
 
-def _draw_strip(axes: Axes, rows: Sequence[Row]) -> list[Mark]:
-    from matplotlib.ticker import LogLocator, NullLocator
-
+def _draw_strip(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
     _, bandwidth = ceilings(rows)
     works = [work for work in MARKERS if any(row["work"] == work for row in rows)]
     xs = [row["bytes_per_second"] for row in rows]
     # Full precision above, reduced below: the two precisions of a row must not hide each other.
     ys = [works.index(row["work"]) + (-0.18 if is_full(row["precision"]) else 0.18) for row in rows]
     axes.set(
-        xscale="log",
-        xlim=(min(xs) / 1.6, max([*xs, bandwidth]) * 1.6),
         ylim=(len(works) - 0.4, -0.6),
         yticks=range(len(works)),
         yticklabels=works,
         xlabel="bytes a second, of rows without counted FLOPs",
     )
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda value, _: si(value, "B/s", 1))
-    axes.xaxis.set_minor_locator(NullLocator())
+    high = max([*xs, bandwidth]) * 1.6
+    _logarithmic(axes, "x", min(xs) / 1.6, high, width, lambda value, _: si(value, "B/s", 1))
     axes.axvline(bandwidth, **LINE)
     text = f"copy: {si(bandwidth, 'B/s')}"
     axes.text(bandwidth, 1, text, transform=axes.get_xaxis_transform(), ha="right", va="bottom", weight="bold")
     return _scatter(axes, rows, xs, ys)
+
+
+def _logarithmic(
+    axes: Axes, name: str, low: float, high: float, length: float, text: Callable[[float, int], str]
+) -> None:
+    """A logarithmic axis of ``length`` points with ticks at 1, 2 and 5, or at powers of ten alone if that is narrow."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
+    axis = getattr(axes, f"{name}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if length / math.log10(high / low) > 3 * TICK else (1,)))
+    axis.set_major_formatter(text)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _scatter(axes: Axes, rows: Sequence[Row], xs: Sequence[float], ys: Sequence[float]) -> list[Mark]:

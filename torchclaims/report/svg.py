@@ -131,8 +131,7 @@ def _lightened(svg: str) -> str:
     """With variables for colours, the page's font, and no name that nothing refers to."""
     referred = set(re.findall(r"(?:url\(#|href=\"#)([^\")]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: found.group() if found.group(1) in referred else "", svg)
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
-    svg = re.sub(r"font: ([\w ]*[\d.]+px) [^;\"]*", r"font: \1 inherit", svg)
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
     for name, light in LIGHT.items():
         svg = svg.replace(light, f"var(--{name},{light})")
     return re.sub(r">\s+<", "><", svg)
@@ -142,9 +141,9 @@ def standalone(svg: str, title: str) -> str:
     """``svg`` as a file of its own, which has its own paper and follows the reader's choice of light or dark."""
     light, dark = ("".join(f"--{name}:{pair[index]};" for name, pair in PALETTE.items()) for index in (0, 1))
     style = (
-        f"svg{{{light}font-family:system-ui,sans-serif}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}"
+        f"svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}"
         "text{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}"
     )
-    head, body = svg.split(">", 1)
+    head, body = re.sub(r' data-row="\d+"', "", svg).split(">", 1)
     frame = f"<title>{escape(title)}</title><style>{style}</style>"
     return f'{head}>{frame}<rect width="100%" height="100%" fill="var(--paper)"/>{body}\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def parse(text: str, origin: str) -> Timings:
     import jsonschema
 
     try:
-        report = json.loads(text, parse_constant=_refuse)
+        report = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{origin} is not JSON: {error}; name a file that --benchmark-json wrote") from None
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -71,8 +72,10 @@ def parse(text: str, origin: str) -> Timings:
     )
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number in JSON")
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is no finite number")
+    return float(number)
 
 
 def intensity(row: Row) -> float | None:
