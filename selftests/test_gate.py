@@ -356,6 +356,7 @@ def test_the_command_compares_and_is_interrupted(pythons, tmp_path):
     path = tmp_path / "run.json"
     script = (
         "import sys, selftests.toy_rows as toy, torchclaims.__main__ as main; from torchclaims.gate import sources\n"
+        "from torchclaims.gate import report; report.SAY_EVERY = 0\n"
         "sources.of_rows = lambda home: toy.toy_sources()\n"
         "sys.exit(main.main(sys.argv[1:]))"
     )

@@ -175,8 +175,8 @@ class Campaign:
         return not self._died.isdisjoint({(side, row), (side, None)})
 
     def _length_of_a_pair(self) -> float:
-        """Seconds that the next pair may take: open rows become fewer, and results are checked in the first only."""
-        return min(sum(life.seconds for life in pair.lives.values()) for pair in self.pairs[-2:])
+        """Seconds that the next pair may take; the first, which checks results too, says little of the second."""
+        return min((sum(life.seconds for life in pair.lives.values()) for pair in self.pairs[1:][-2:]), default=0.0)
 
 
 def _distance(one: float, other: float) -> float:

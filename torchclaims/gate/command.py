@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,9 +90,16 @@ def _compare(run: Run, patterns: Sequence[str] | None, *, records: bool = False)
             _say(*report.header(run))
             subject = run.request.subject
             rows = [subject] if subject else options.selected(run.listed, patterns)
-            run.compare(rows, lambda _: _say(report.progress(run)), records=records)
+            run.compare(rows, report.Progress(_say, _say_over if sys.stdout.isatty() else None), records=records)
     except KeyboardInterrupt:
         run.interrupted = True
+    finally:
+        if sys.stdout.isatty():
+            _say_over("")
+
+
+def _say_over(line: str) -> None:
+    print(f"\r\x1b[K{line}", end="", flush=True)
 
 
 def _say(*lines: str) -> None:

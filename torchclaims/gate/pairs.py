@@ -27,7 +27,8 @@ import execnet
 from torchclaims.gate import SIDES, GateError, child
 
 OLDEST_PYTHON = (3, 9)
-SILENCE = 120.0  # seconds without a word after which a process hangs; compiling a network stays below it
+SILENCE = 60.0  # seconds without a word after which a process hangs
+COMPILING = 600.0  # likewise, where networks are compiled
 HANGS = "hangs"
 DUMP = "(most recent call first):"  # how faulthandler heads a thread's traceback
 PATIENCE = 5.0  # seconds that a process is given to end by itself

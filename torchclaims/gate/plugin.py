@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import pytest
 
 from torchclaims.gate import CANDIDATE, GateError, options, report
-from torchclaims.gate.campaign import Campaign
 from torchclaims.gate.run import Run
-
-QUIET = 30.0  # seconds between two lines of progress where the terminal is a file
 
 
 def arrange(config: pytest.Config) -> None:
@@ -36,7 +33,6 @@ class Gate:
         self.run = run
         self.plugins = config.pluginmanager
         self.unwritten: list[str] = []
-        self.said = time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
@@ -64,7 +60,8 @@ class Gate:
                     raise GateError(f"no row of the benchmarks on {device} is selected: there is nothing to compare")
                 for line in report.header(self.run):
                     self._terminal.write_line(line)
-                self.run.compare(rows, self._progress)
+                rewrite = partial(self._terminal.rewrite, erase=True) if self._terminal.isatty else None
+                self.run.compare(rows, report.Progress(self._terminal.write_line, rewrite))
         except GateError as error:
             raise pytest.UsageError(str(error)) from None
         return True
@@ -73,14 +70,6 @@ class Gate:
     def _terminal(self) -> pytest.TerminalReporter:
         reporter: pytest.TerminalReporter = self.plugins.getplugin("terminalreporter")
         return reporter
-
-    def _progress(self, campaign: Campaign) -> None:
-        line = report.progress(self.run)
-        if self._terminal.isatty:
-            self._terminal.rewrite(line, erase=True)
-        elif time.monotonic() - self.said > QUIET:
-            self.said = time.monotonic()
-            self._terminal.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from torchclaims import __version__
 from torchclaims.gate import CANDIDATE, SIDES, stored
+from torchclaims.gate.campaign import Campaign
 from torchclaims.gate.run import OPEN_STATES, SLOWER_STATES, Run
 from torchclaims.report import files
+from torchclaims.report.quantities import si
 
 HEADS = ("row", "verdict", "ratio", "baseline", "candidate", "of", "pairs", "could see")
+SAY_EVERY = 20.0  # seconds, where progress cannot be written over itself
 MEANINGS = {
     0: "not slower",
     1: "slower, or failing, or wrong: see the rows above",
@@ -46,8 +50,10 @@ class Line:
 
     def cells(self) -> tuple[str, ...]:
         """The texts under :data:`HEADS`."""
-        ratio = f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})" if self.pairs else ""
-        times = [duration(self.seconds[side]) if self.seconds else "" for side in SIDES]
+        ratio = f"{self.estimate:.3f}" if self.pairs else ""
+        if self.low > 0 or math.isfinite(self.high):
+            ratio += f" ({self.low:.3f} to {self.high:.3f})"
+        times = [si(self.seconds[side], "s") if self.seconds else "" for side in SIDES]
         seen = f"{100 * (self.detectable - 1):+.1f} %" if math.isfinite(self.detectable) else "nothing yet"
         seen = seen if self.state == "undecided" else ""
         return (self.row, self.state, ratio, *times, self.kind, str(self.pairs or ""), seen)
@@ -128,10 +134,24 @@ def ending(run: Run, unwritten: Sequence[str]) -> Iterator[str]:
         yield f"written: {', '.join(map(str, run.request.reports.values()))}"
 
 
-def progress(run: Run) -> str:
+@dataclass
+class Progress:
+    """Says how far a campaign is: over its last words, where ``rewrite`` can, else a line now and then."""
+
+    write: Callable[[str], object]
+    rewrite: Callable[[str], object] | None = None
+    said: float = field(default_factory=time.monotonic)
+
+    def __call__(self, campaign: Campaign) -> None:
+        if self.rewrite:
+            self.rewrite(progress(campaign))
+        elif time.monotonic() - self.said > SAY_EVERY:
+            self.said = time.monotonic()
+            self.write(progress(campaign))
+
+
+def progress(campaign: Campaign) -> str:
     """One line while the run goes on."""
-    campaign = run.campaign
-    assert campaign is not None
     left = max(0.0, campaign.budget - campaign.seconds)
     return (
         f"pair {len(campaign.pairs)}: {len(campaign.open_rows())} of {len(campaign.rows)} rows open,"
@@ -227,14 +247,6 @@ def entry(run: Run) -> dict[str, Any]:
     builds = {side: {key: run.builds[side][key] for key in ("torch", "git", "cpu", "device")} for side in SIDES}
     rows = {line["row"]: {key: line[key] for key in ("state", "low", "high", "seconds")} for line in full["rows"]}
     return kept | {"builds": builds, "rows": rows}
-
-
-def duration(seconds: float) -> str:
-    """A time with three digits and its unit."""
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from torchclaims.gate import BASELINE, CANDIDATE, GateError, sources, stored
 from torchclaims.gate.campaign import FAILED, INCOMPARABLE, TRIES, Campaign
 from torchclaims.gate.decision import Rule
 from torchclaims.gate.options import Request
-from torchclaims.gate.pairs import Job, Pair, Processes
+from torchclaims.gate.pairs import COMPILING, SILENCE, Job, Pair, Processes
 
 NOT_SLOWER, SLOWER, INTERRUPTED, UNDECIDED = 0, 1, 2, 3  # exit codes; 4 is a call or a file that is wrong
 
@@ -26,12 +26,13 @@ MACHINE = ("cpu", "device", "device_description", "threads")
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM, by which CI systems cancel a run, ends what is done here as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM, by which CI systems cancel a run, and SIGINT, even where a shell had it ignored, end it like Ctrl-C."""
+    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Run:
             request.mode,
             request.precisions,
             seed=request.seed,
+            silence=SILENCE if request.mode == "eager" else COMPILING,
             subject=request.subject is not None,
         )
         with Processes(job) as self.processes:
