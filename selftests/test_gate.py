@@ -239,6 +239,17 @@ def test_an_option_that_makes_no_sense_is_one_line(asked, change, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_subject_that_neither_build_has_is_one_line(asked, monkeypatch):
+    def live(processes, side, python, rows, check):
+        return Life(side, absent={"mod:f": "ModuleNotFoundError: No module named 'mod'"}, ended=True)
+
+    monkeypatch.setattr(run.Processes, "live", live)
+    one = run.Run(asked(against=sys.executable, subject="mod:f"), home=None)
+    one.processes = run.Processes(None)
+    with pytest.raises(GateError, match=r"^--subject: neither build has it: baseline: ModuleNotFoundError: "):
+        one.compare(["mod:f"], lambda _: None)
+
+
 def test_thresholds_of_single_rows(asked, tmp_path):
     path = tmp_path / "thresholds.toml"
     path.write_text('"VGG, *" = "20%"\n"nn.ReLU*" = 0.02\n')

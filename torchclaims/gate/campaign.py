@@ -119,6 +119,10 @@ class Campaign:
         for row in self.open_rows():
             self._settle(row)
 
+    def is_absent(self, row: str) -> bool:
+        """Whether neither side has the row."""
+        return all((side, row) in self._absent for side in SIDES)
+
     def verdicts(self) -> dict[str, Verdict]:
         """The decision on each row that could be compared."""
         return {row: verdict for row, verdict in self.table.verdicts().items() if row not in self.fates}

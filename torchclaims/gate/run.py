@@ -110,6 +110,8 @@ class Run:
         self.campaign = Campaign(rows, self.rule(rows), self._draw, request.budget, records)
         try:
             self.campaign.run(progress)
+            if request.subject and self.campaign.is_absent(request.subject):
+                raise GateError(f"--subject: neither build has it: {self.campaign.fates[request.subject].reason}")
         except KeyboardInterrupt:
             self.interrupted = True
             raise
