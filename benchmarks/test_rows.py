@@ -40,7 +40,7 @@ def target(request, device):
 @pytest.fixture
 def clock(request, target, row):
     """The device's clock, which pytest-benchmark's fixture, made after this one, reads."""
-    clock = request.config.stash[RUN].clock(target)
+    clock = request.config.stash[RUN].instruments(target).clock
     one = rows.Row.named(row)
     group = f"{one.work}, {one.precision}, {target.label}"
     request.node.add_marker(pytest.mark.benchmark(timer=clock, disable_gc=True, group=group))

@@ -1,4 +1,4 @@
-"""affine_grid of a size with a 1 and align_corners=True, of a theta that requires a gradient; compiled."""
+"""Docstring of F.affine_grid: a size with a 1, align_corners=True, a theta that requires a gradient; compiled."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""The entries of the archive that torch.save writes."""
+"""notes/serialization, "Serialized file format for torch.save": the entries of the archive."""
 
 import io
 import zipfile

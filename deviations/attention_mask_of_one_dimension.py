@@ -1,4 +1,4 @@
-"""The mask's second to last dimension is looked at without asking whether there is one."""
+"""Docstring of F.scaled_dot_product_attention, attn_mask: broadcastable. One dimension is too few for the code."""
 
 import torch
 

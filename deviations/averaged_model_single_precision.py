@@ -1,3 +1,5 @@
+"""Docstrings of torch.optim.swa_utils: stochastic weight averaging, an equally weighted average."""
+
 import torch
 from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 

@@ -1,4 +1,4 @@
-"""AvgPool3d refuses inputs smaller than its kernel, whatever the padding; AvgPool2d takes them."""
+"""Docstring of torch.nn.AvgPool3d, Shape. Inputs smaller than the kernel are refused, whatever the padding."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""A hooked module whose forward changes an input in place that requires no gradient."""
+"""Docstring of Module.register_full_backward_hook: a change in place of an input, here one that needs no gradient."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Where BatchNorm's eps is added."""
+"""Docstring of torch.nn.BatchNorm1d, eps: where it is added."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Gradient of BatchNorm2d's float32 bias for a bfloat16 gradient that is not contiguous."""
+"""Docstring of torch.nn.BatchNorm2d: the float32 bias' gradient is a sum, here of bfloat16 that is not contiguous."""
 
 import torch
 

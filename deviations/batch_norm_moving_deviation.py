@@ -1,4 +1,4 @@
-"""What BatchNorm2d stores in its moving average."""
+"""Docstrings of torch.nn.BatchNorm2d and BatchNorm3d: what is stored in the moving average."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""BatchNorm2d of one sample whose output's gradient is a view of rows of channels, as a Transformer's would be."""
+"""Docstring of torch.nn.BatchNorm2d: one sample, whose output's gradient is a view of rows, as a Transformer's is."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Documented: a buffer that is None takes nothing but a buffer. Seen: a Parameter is taken."""
+"""notes/modules, "Module State": a buffer that is None takes nothing but a buffer. A Parameter is taken."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Documented: a Buffer assigned as an attribute is added to the buffers. Seen: not where the attribute exists."""
+"""Docstring of torch.nn.Buffer: assigned as an attribute it is added to the buffers. Not where the attribute exists."""
 
 import torch
 

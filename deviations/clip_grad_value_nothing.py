@@ -1,4 +1,4 @@
-"""clip_grad_value_ where no parameter has a gradient."""
+"""Docstring of torch.nn.utils.clip_grad_value_: it clips gradients, here where no parameter has one."""
 
 from torch import nn
 

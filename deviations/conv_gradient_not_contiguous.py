@@ -1,4 +1,4 @@
-"""A convolution has gradients whatever the stride of its kernel's one column is; documented is no exception."""
+"""Docstring of F.conv2d: a convolution, which has gradients whatever the stride of its kernel's one column is."""
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d

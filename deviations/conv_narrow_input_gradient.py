@@ -1,4 +1,4 @@
-"""The weight's gradient of a grouped convolution does not depend on the stride of its input's one column."""
+"""Docstring of F.conv2d: a convolution, whose gradients do not depend on the stride of its input's one column."""
 
 import torch
 from torch.nn.functional import conv2d
@@ -12,5 +12,5 @@ for x in (narrow.contiguous(), turned):
     out = conv2d(x, weight, padding=(0, 1), groups=2)
     out.backward(torch.arange(float(out.numel()), dtype=torch.float64).view_as(out))
     found.append(weight.grad[0].flatten().tolist())
-print(f"documented {found[0]}\nseen       {found[1]}")
+print(f"two inputs with the same numbers; documented a gradient\n{found[0]}\nof both, seen of the second\n{found[1]}")
 raise SystemExit(int(found[0] != found[1]))

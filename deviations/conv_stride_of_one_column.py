@@ -1,4 +1,4 @@
-"""A grouped convolution does not depend on the stride of a kernel's one column: documented is the sum of products."""
+"""Docstring of F.conv2d: a sum of products, whatever the stride of a grouped kernel's one column is."""
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d

@@ -1,4 +1,4 @@
-"""The default eps of 1e-8 is 0 in float16: 0 / 0."""
+"""Docstring of torch.nn.CosineSimilarity: eps avoids a division by zero. Its default of 1e-8 is 0 in float16."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The maximum is kept with >, which is false for a NaN that does not stand first."""
+"""Docstring of torch.nn.EmbeddingBag, mode="max". The kernel compares with >, false for a NaN that is not first."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Of Fold and Unfold is documented that tuples of length one are replicated across all spatial dimensions."""
+"""Docstrings of torch.nn.Fold and Unfold: tuples of length one are replicated across all spatial dimensions."""
 
 import torch
 
@@ -8,8 +8,8 @@ for name, make, shape in (
     ("Fold((4,), 2)", lambda: torch.nn.Fold((4,), 2), (1, 8, 9)),
 ):
     try:
-        print(f"{name}: documented as of a number, seen {tuple(make()(torch.ones(shape)).shape)}")
+        print(f"{name}: documented as with two such numbers, seen {tuple(make()(torch.ones(shape)).shape)}")
     except RuntimeError as error:
         deviates = True
-        print(f"{name}: documented as of a number, seen: {error}")
+        print(f"{name}: documented as with two such numbers, seen: {error}")
 raise SystemExit(int(deviates))

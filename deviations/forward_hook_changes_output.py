@@ -1,4 +1,4 @@
-"""A forward hook that changes the input of a layer whose output shares the input's memory."""
+"""Docstring of Module.register_forward_hook: a change of the input, here of a layer whose output shares its memory."""
 
 import torch
 from torch import nn

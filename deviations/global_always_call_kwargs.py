@@ -1,4 +1,4 @@
-"""A global forward hook with with_kwargs=True and always_call=True, where forward raises."""
+"""Docstring of torch.nn.modules.module.register_module_forward_hook: always_call, here with with_kwargs=True."""
 
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook

@@ -1,4 +1,4 @@
-"""Documented: the hook is called every time register_parameter is invoked. Seen: not with None."""
+"""Docstring of register_module_parameter_registration_hook: called every time register_parameter is. Not with None."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""torch.inference_mode: its tensors cannot be used in computations recorded by autograd."""
+"""Docstring of torch.inference_mode, notes/autograd: its tensors cannot be used in what autograd records."""
 
 import torch
 

@@ -1,3 +1,5 @@
+"""Docstring of torch.nn.init.dirac_: preserves the identity of the inputs in convolutional layers."""
+
 import warnings
 
 import torch

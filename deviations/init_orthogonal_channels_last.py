@@ -1,3 +1,5 @@
+"""Docstring of torch.nn.init.orthogonal_, tensor: an n-dimensional torch.Tensor, where n >= 2."""
+
 import torch
 
 weight = torch.nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last).weight

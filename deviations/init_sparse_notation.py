@@ -1,3 +1,5 @@
+"""Docstring of torch.nn.init.sparse_: drawn from N(0, 0.01); elsewhere in torch.nn.init it is N(mean, std^2)."""
+
 import torch
 
 torch.manual_seed(0)

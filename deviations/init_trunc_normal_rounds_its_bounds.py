@@ -1,3 +1,5 @@
+"""Docstring of torch.nn.init.trunc_normal_: values outside [a, b] are redrawn until they are within the bounds."""
+
 import torch
 
 torch.manual_seed(0)

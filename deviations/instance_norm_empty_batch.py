@@ -1,4 +1,4 @@
-"""InstanceNorm with affine parameters and an empty batch."""
+"""Docstring of torch.nn.InstanceNorm1d, affine and Shape: here an empty batch."""
 
 import torch
 

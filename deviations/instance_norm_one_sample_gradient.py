@@ -1,4 +1,4 @@
-"""The gradient of a normalisation does not depend on how the gradient of its output lies in memory."""
+"""Docstring of torch.nn.InstanceNorm2d: its gradient does not depend on how that of its output lies in memory."""
 
 import torch
 from torch.nn.functional import batch_norm, instance_norm
@@ -15,6 +15,6 @@ for name, function, shape in (
         x = (torch.arange(float(plain.numel())) * 5 % 7).view(shape).requires_grad_()
         function(x).backward(gradient)
         found.append([round(value, 3) for value in x.grad.flatten()[:3].tolist()])
-    print(f"{name}: documented {found[0]}, seen {found[1]}")
+    print(f"{name}, the first of the gradient: documented {found[0]}, seen {found[1]}")
     deviates |= found[0] != found[1]
 raise SystemExit(int(deviates))

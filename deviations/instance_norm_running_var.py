@@ -1,4 +1,4 @@
-"""running_var of InstanceNorm: the variance that the layer computes is the biased one."""
+"""Docstring of torch.nn.InstanceNorm1d: running estimates of its computed variance, which is the biased one."""
 
 import torch
 

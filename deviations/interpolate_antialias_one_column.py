@@ -1,4 +1,4 @@
-"""Antialiased resizing weighs the rows of an image alike, however wide it is; to one column it does not."""
+"""Docstring of F.interpolate, antialias: rows are weighed alike, however wide the image. To one column they are not."""
 
 import torch
 from torch.nn.functional import interpolate

@@ -1,4 +1,4 @@
-"""Gradient of LayerNorm's float32 bias for a half-precision input of many rows."""
+"""Docstring of torch.nn.LayerNorm: y = ... + beta, so that the float32 bias' gradient is a sum; of many half rows."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Documented: the dtype and device of an uninitialised parameter can be changed. Seen: not by each conversion."""
+"""Docstring of torch.nn.UninitializedParameter: its dtype and device can be changed. Not by each conversion."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Documented: affine and track_running_stats default to False, num_features is an argument, (C, L) an input."""
+"""Docstring of torch.nn.LazyInstanceNorm1d: the defaults of its arguments, num_features, an input of (C, L)."""
 
 import torch
 

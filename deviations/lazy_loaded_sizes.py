@@ -1,4 +1,4 @@
-"""Documented: channels are inferred from the input. Seen: not where there are no parameters to initialise."""
+"""Docstring of torch.nn.LazyBatchNorm1d: channels are inferred from the input. Not where nothing is to initialise."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""LocalResponseNorm's window of an even size."""
+"""Docstring of torch.nn.LocalResponseNorm: the formula, with a window of an even size."""
 
 import torch
 

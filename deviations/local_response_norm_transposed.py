@@ -1,4 +1,4 @@
-"""LocalResponseNorm of a transposed input of five dimensions."""
+"""Docstring of torch.nn.LocalResponseNorm, Shape: here a transposed input of five dimensions."""
 
 import torch
 

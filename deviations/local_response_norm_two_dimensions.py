@@ -1,4 +1,4 @@
-"""LocalResponseNorm of an input (N, C)."""
+"""Docstring of torch.nn.LocalResponseNorm, Shape: here an input (N, C)."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""LogSoftmax: values in the range [-inf, 0)."""
+"""Docstring of torch.nn.LogSoftmax: values in the range [-inf, 0)."""
 
 import torch
 

@@ -1,13 +1,10 @@
+"""Docstring of load_state_dict of lr_schedulers: the state should be an object returned from state_dict."""
+
 import torch
-from torch.optim import SGD
 from torch.optim.lr_scheduler import CyclicLR
 
-
-def optimizer(rate=0.5, **more):
-    return SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate, momentum=0.5, **more)
-
-
-scheduler, seen = CyclicLR(optimizer(), 0.1, 0.5), "loaded twice"
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5, momentum=0.5)
+scheduler, seen = CyclicLR(optimizer, 0.1, 0.5), "loaded twice"
 saved = scheduler.state_dict()
 scheduler.load_state_dict(saved)
 try:

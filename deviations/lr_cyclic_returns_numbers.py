@@ -1,3 +1,5 @@
+"""Docstring of torch.optim.lr_scheduler.CyclicLR.get_lr: rates of the same types as the current group["lr"]."""
+
 import warnings
 
 import torch

@@ -1,3 +1,5 @@
+"""Docstring of torch.optim.lr_scheduler.StepLR, last_epoch: the index of last epoch."""
+
 import torch
 from torch.optim.lr_scheduler import StepLR
 

@@ -1,3 +1,5 @@
+"""Docstring of torch.optim.lr_scheduler.PolynomialLR: the rates of its example."""
+
 import inspect
 import warnings
 

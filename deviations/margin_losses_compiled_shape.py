@@ -1,4 +1,4 @@
-"""MultiMarginLoss and MultiLabelMarginLoss: with reduction='none' an input (C) has a loss (); compiled."""
+"""Docstring of torch.nn.MultiMarginLoss, Shape: with reduction='none' an input (C) has a loss (); compiled."""
 
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""Tensor Attributes, torch.preserve_format: if the input is not dense, output strides follow contiguous_format."""
+
 import torch
 
 x = torch.ones(4, 6).t()[::2]

@@ -1,4 +1,4 @@
-"""Documented: indexed like a Python list, insert puts a module before an index. Seen: not before a negative one."""
+"""Docstring of torch.nn.ModuleList: indexed like a Python list; insert: before an index. Not before a negative one."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The CPU kernel returns before it writes its output when the batch is empty: the result is uninitialised memory."""
+"""Docstring of torch.nn.MultiMarginLoss, reduction. The CPU kernel returns before it writes what an empty batch has."""
 
 import torch
 

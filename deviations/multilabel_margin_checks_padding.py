@@ -1,4 +1,4 @@
-"""All targets are checked to be classes, also those after the first -1."""
+"""Docstring of torch.nn.MultiLabelMarginLoss: targets up to the first -1. All are checked to be classes."""
 
 import torch
 

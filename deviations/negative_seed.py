@@ -1,4 +1,4 @@
-"""torch.manual_seed: negative seeds are mapped to 0xffff_ffff_ffff_ffff + seed."""
+"""Docstring of torch.manual_seed: negative seeds are mapped to 0xffff_ffff_ffff_ffff + seed."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""torch.no_grad: the result of every computation has requires_grad=False."""
+"""Docstrings of torch.no_grad and torch.inference_mode: the result of every computation has requires_grad=False."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""parameters_to_vector of a network in channels_last."""
+"""Docstring of torch.nn.utils.parameters_to_vector: it flattens parameters. Not those of a network in channels_last."""
 
 import torch
 from torch import nn

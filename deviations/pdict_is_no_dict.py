@@ -1,4 +1,4 @@
-"""Documented: indexed like a regular dictionary, which also holds other objects. Seen: keys are attributes."""
+"""Docstring of torch.nn.ParameterDict: indexed like a dictionary, which holds any object. Keys are attributes."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Documented: ParameterList can be used like a regular Python list. Seen: it lacks most of what a list has."""
+"""Docstring of torch.nn.ParameterList: can be used like a regular Python list. It lacks most of what a list has."""
 
 import torch
 

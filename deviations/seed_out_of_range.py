@@ -1,4 +1,4 @@
-"""torch.manual_seed: a seed outside the range raises a RuntimeError."""
+"""Docstring of torch.manual_seed: a seed outside the range raises a RuntimeError."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Making a tensor in shared memory larger."""
+"""Docstring of torch.Tensor.share_memory_: tensors in shared memory cannot be resized. Made larger, they crash."""
 
 import subprocess
 import sys

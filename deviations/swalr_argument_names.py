@@ -1,3 +1,5 @@
+"""Docstring of torch.optim.swa_utils.SWALR: the names of its arguments."""
+
 import inspect
 
 import torch

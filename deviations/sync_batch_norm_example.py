@@ -1,4 +1,4 @@
-"""The example of SyncBatchNorm without learnable parameters."""
+"""Docstring of torch.nn.SyncBatchNorm: its example without learnable parameters."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""SyncBatchNorm's weight as it is made."""
+"""Docstring of torch.nn.SyncBatchNorm: the weight as it is made."""
 
 import torch
 

@@ -1,11 +1,11 @@
-"""Threshold(inplace=True) of an intermediate result that requires a gradient; compiled."""
+"""Docstring of torch.nn.Threshold, inplace: of an intermediate result that requires a gradient; compiled."""
 
 import torch
 
 leaf = torch.tensor([1.0, 0.0], requires_grad=True)
 x = leaf * 1
 torch.compile(torch.nn.Threshold(0.5, -2.0, inplace=True), backend="aot_eager")(x)
-print("documented: gradient [1, 0]")
+print("documented: as not compiled, a gradient of [1, 0]")
 try:
     x.sum().backward()
 except RuntimeError as error:

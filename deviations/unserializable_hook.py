@@ -1,4 +1,4 @@
-"""Saving a tensor with a hook that is marked as unserializable."""
+"""Docstring of torch.utils.hooks.unserializable_hook: saving a tensor with such a hook warns of nothing."""
 
 import io
 import warnings

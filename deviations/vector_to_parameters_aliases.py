@@ -1,4 +1,4 @@
-"""vector_to_parameters, and a later change of the vector."""
+"""Docstring of torch.nn.utils.vector_to_parameters: it copies. A later change of the vector changes the parameters."""
 
 import torch
 from torch import nn

@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import rows
-from torchclaims import benchmarks
+from torchclaims import benchmarks, instruments
+from torchclaims.instruments import Instruments
 from torchclaims.measure import machine
 from torchclaims.measure.machine import Limits
 from torchclaims.measure.memory import Memory
 from torchclaims.measure.timing import Samples
 from torchclaims.measure.work import Work
-from torchclaims.report import timings
-from torchclaims.report.figures import at_best, figures, roofline, table
+from torchclaims.report import progress, timings
+from torchclaims.report.figures import figures, roofline, table
 from torchclaims.targets import Device
 
 USAGE = pytest.ExitCode.USAGE_ERROR
@@ -129,17 +130,17 @@ def test_out_of_memory_is_told_from_other_errors():
 
 def test_an_interrupted_run_keeps_finished_rows(bench, monkeypatch):
     def killed(*arguments):
-        monkeypatch.setattr(benchmarks, "figures", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr(instruments, "figures", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         return figures(*arguments)
 
-    monkeypatch.setattr(benchmarks, "figures", killed)
+    monkeypatch.setattr(instruments, "figures", killed)
     with pytest.raises(KeyboardInterrupt):
         bench("--benchmark-only", "--benchmark-json", "out.json", patterns=["BatchNorm1d, forward, batch 2,*", *LINEAR])
     assert list(rows_in("out.json")) == ["BatchNorm1d, forward, batch 2, float32"]
 
 
 def test_progress_is_shown(bench, monkeypatch):
-    monkeypatch.setattr(benchmarks, "SAY_EVERY", -1)
+    monkeypatch.setattr(progress, "SAY_EVERY", -1)
     bench("--benchmark-only", "-q").stdout.fnmatch_lines(["row 1 of 2, about *s left", "row 2 of 2, about 0 s left"])
 
 
@@ -165,6 +166,7 @@ def test_its_own_tables_and_comparisons_stay_usable(bench, capsys, monkeypatch):
         (["--benchmark-max-time", "-1"], "--benchmark-max-time: -1 s is no time to measure in; give more than 0"),
         (["--benchmark-max-time", "nan"], "--benchmark-max-time: nan s is no time to measure in; give more than 0"),
         (["--rows", "VGX*"], "--rows: no benchmark matches 'VGX[*]'; they are called like *"),
+        (["--memory-format=channels_last"], "--memory-format: channels_last has benchmarks of its own; *"),
         (["--dtype", "float64"], "--dtype: benchmarks have no float64; choose from float32, bfloat16"),
     ],
 )
@@ -173,6 +175,12 @@ def test_what_cannot_be_had_is_one_line(bench, arguments, message):
     assert result.ret == USAGE
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
     assert not list(Path().glob("**/*.json"))
+
+
+def test_rows_are_chosen_among_benchmarks(run):
+    result = run("--rows", "VGG*")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["ERROR: --rows: no benchmark matches 'VGG[*]'; --benchmark-only collects them"])
 
 
 def test_compiled_rows_are_checked_too(bench):
@@ -205,12 +213,12 @@ def test_rows_have_names():
 
 def test_a_device_of_which_pytorch_tells_nothing():
     waits = []
-    device = Device("npu", "privateuseone", lambda: waits.append(1))
-    benchmarks._clock(device)()
+    npu = Instruments(Device("npu", "privateuseone", lambda: waits.append(1)), 1.0, 3)
+    npu.clock()
     assert waits
-    assert benchmarks._limits(device, ["float32"], 1.0) is None
-    assert benchmarks._memory(SimpleNamespace(call=int, setup=None), device) is None
-    assert at_best(None, "float32") == (None, None)
+    npu.find_limits(["float32"], 1.0)
+    assert npu.limits is None
+    assert npu.memory(SimpleNamespace(call=int, setup=None)) is None
 
 
 def test_memory_bound_rows_find_the_cache_flushed(bench, monkeypatch):

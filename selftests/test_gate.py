@@ -304,6 +304,7 @@ def gated_suite(toy_suite, pythons, monkeypatch):
         "import pytest\n"
         "@pytest.mark.parametrize('row', ['steady', 'slower', 'exits', 'hangs'])\n"
         "def test_row(benchmark, row): raise AssertionError('timed here')\n"
+        "def test_comparison(benchmark): raise AssertionError('decided here')\n"
     )
     monkeypatch.setattr(sources, "of_rows", lambda home: toy_sources())
     return ["--benchmark-only", f"--against={pythons[BASELINE]}", f"--candidate={pythons[CANDIDATE]}"]

@@ -161,6 +161,24 @@ def test_marks_are_where_their_figures_are(run):
     assert y0 - y1 == pytest.approx(ticks["10 GFLOP/s"][1] - ticks["100 GFLOP/s"][1], abs=0.1)
 
 
+def test_bars_are_as_long_as_their_figures(rendered):
+    units = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+    def amount(text):
+        number, unit = text.split(" ")
+        return float(number) * units[unit]
+
+    tables = re.findall(r'<table class="panel.*?</table>', rendered, re.DOTALL)
+    assert len(tables) == 2 * 19 * 2  # time and memory of 19 networks and layers, for two batches
+    for table in tables:
+        end = amount(re.search(r'left:100\.000%">([^<]+)<', table)[1])
+        bars = re.findall(r'class="bar \w+" style="width:([\d.]+)%', table)
+        figures = re.findall(r'class="figures">([^<]+) <', table)
+        assert len(bars) == len(figures) == 8
+        for bar, figure in zip(bars, figures, strict=True):
+            assert float(bar) / 100 * end == pytest.approx(amount(figure), rel=0.006)
+
+
 def test_names_in_the_plot_do_not_overlap(run, monkeypatch):
     boxes = []
     original = roofline.name_at
@@ -218,6 +236,17 @@ def test_one_row_is_enough(monkeypatch):
     assert "None is noisy" in text
 
 
+def test_comparisons_alone_are_a_page_too(stored, tmp_path, capsys):
+    alone = small()
+    alone["benchmarks"] = alone["benchmarks"][-4:]
+    text = page.render(timings.parse(json.dumps(alone), "run.json"))
+    assert not Elements(text).open
+    assert "as stated" in text
+    assert "<script" not in text
+    assert main(["roofline", str(stored(alone)), "-o", str(tmp_path / "roofline.svg")]) == 4
+    assert "the run has comparisons alone" in capsys.readouterr().err
+
+
 def broken(path, value):
     whole = small()
     at = whole
@@ -234,10 +263,10 @@ UNUSABLE = {
     "nested too deep": ("[" * 100_000, "is not JSON"),
     "list": ([], "$: [] is not of type 'object'"),
     "other tool": ({"context": {}, "benchmarks": []}, "$: 'machine_info' is a required property"),
-    "no benchmarks": (small() | {"benchmarks": []}, "none of its 0 benchmarks is a row of torchclaims"),
+    "no benchmarks": (small() | {"benchmarks": []}, "none of its 0 benchmarks is of torchclaims"),
     "plain": (
         small() | {"benchmarks": [{"name": "test_int", "extra_info": {}, "stats": {}}]},
-        "none of its 1 benchmarks is a row of torchclaims",
+        "none of its 1 benchmarks is of torchclaims",
     ),
     "no extra_info": (
         small() | {"benchmarks": [{"name": "a"}]},
@@ -387,9 +416,10 @@ class TestOption:
         assert "1 row." in (timed / "page.html").read_text()
 
     def test_nothing_timed_is_no_page(self, go, timed):
-        result = go("--benchmark-html=page.html", "-k", "comparison")
+        (timed / "benchmarks" / "test_plain.py").write_text("def test_plain(benchmark):\n    benchmark(int)\n")
+        result = go("--benchmark-html=page.html", "-k", "plain")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stdout.fnmatch_lines(["ERROR: --benchmark-html: none of its 1 benchmarks is a row of torchclaims*"])
+        result.stdout.fnmatch_lines(["ERROR: --benchmark-html: none of its 1 benchmarks is of torchclaims*"])
         assert not (timed / "page.html").exists()
 
     @pytest.mark.parametrize("target", ["none/page.html", "."])

@@ -34,7 +34,7 @@ SUBJECTS = {
 
 COMPARISONS = [
     ("relu-function-or-module", "nn.ReLU costs what F.relu costs.", 1.003, 0.012, "equal"),
-    ("layer-used-twice", "A layer used twice takes time in proportion to its FLOPs.", 1.17, 0.02, "slower"),
+    ("layer-used-twice", "A second pass takes the time of the first.", 1.98, 0.05, "equal"),
     ("folded", "BatchNorm folded into the convolution before it makes inference faster.", 0.81, 0.03, "faster"),
     ("rebinding", "Rebinding x in forward costs no time.", 1.01, 0.09, "not resolvable here"),
 ]
@@ -125,6 +125,7 @@ def comparisons() -> list[dict[str, Any]]:
             "statement": statement,
             "sentence": f"The ratio of times is {ratio} ± {error}.",
             "ratio": {"estimate": ratio, "low": ratio - error, "high": ratio + error},
+            "expected": float(round(ratio)),
             "margin": 0.05,
             "verdict": verdict,
         }

@@ -7,29 +7,25 @@ device, and adds what its figures lack. Imports no torch until rows run.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import difflib
 import fnmatch
 import gc
 import math
 import re
-import time
-from collections.abc import Callable, Generator, Iterator
-from functools import cache
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from torchclaims.report.figures import at_best, figures, roofline, table
+from torchclaims.report.figures import table
 from torchclaims.report.files import ReportError, check_writable
+from torchclaims.report.progress import Progress
 from torchclaims.report.quantities import si
 from torchclaims.report.terminal import end_on_sigterm, write_table
 
 if TYPE_CHECKING:
-    from torchclaims.measure.clocks import Clock
-    from torchclaims.measure.machine import Limits
-    from torchclaims.measure.memory import Memory
+    from torchclaims.instruments import Instruments
     from torchclaims.targets import Device
 
 RUN = pytest.StashKey["Run"]()
@@ -38,8 +34,6 @@ DTYPES = {"float32": "float32", "bfloat16 autocast": "bfloat16"}  # of the arith
 
 QUICK = {"benchmark_max_time": "0.03", "benchmark_min_rounds": 3}
 LIMIT_SECONDS = 2.0  # that a device's limits may take
-MAX_ROUNDS = 1000
-SAY_EVERY = 20.0  # seconds, where progress cannot be written over itself
 
 OUT_OF_MEMORY = re.compile("out of memory|not enough memory|can't allocate memory")
 
@@ -106,6 +100,8 @@ def _check(options: Any) -> None:
     unknown = set((options.dtype or "").split(",")) - {"", *DTYPES.values()}
     if options.benchmark_only and unknown:
         raise pytest.UsageError(f"--dtype: benchmarks have no {', '.join(unknown)}; choose from float32, bfloat16")
+    if options.benchmark_only and options.memory_format:
+        raise pytest.UsageError("--memory-format: channels_last has benchmarks of its own; --rows '*channels_last*'")
     if options.benchmark_json is not None:
         try:
             check_writable("--benchmark-json", Path(options.benchmark_json))
@@ -136,52 +132,35 @@ class Run:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.seconds = float(config.option.benchmark_max_time)
+        self.devices: dict[str, Instruments] = {}  # by label
         self.figures: list[dict[str, Any]] = []
         self.without: dict[str, str] = {}  # the rows without figures, and why
-        self.limits: dict[str, Limits | None] = {}  # of the devices, by label
         self.condition: list[str] = []
-        self.total = self.done = 0
-        self.started = self.said = 0.0
-        self.clock = cache(_clock)
-        self.flush = cache(_flush)
-        self.resolution = cache(lambda clock: clock.resolution())
+        self.nodeids: set[str] = set()  # of the rows' tests
+        self.is_frozen = False
+
+    def instruments(self, target: Device) -> Instruments:
+        """The instruments of a device, which are the same throughout the run."""
+        from torchclaims.instruments import Instruments
+
+        if target.label not in self.devices:
+            option = self.config.option
+            self.devices[target.label] = Instruments(
+                target, float(option.benchmark_max_time), option.benchmark_min_rounds
+            )
+        return self.devices[target.label]
 
     def measure(self, benchmark: Any, subject: Any, eager: Any, target: Device) -> None:
-        """Times ``subject`` by pytest-benchmark's fixture and puts its figures into ``extra_info``.
+        """Measures ``subject``, and puts its figures into the benchmark's ``extra_info``.
 
         ``eager`` is the same subject uncompiled: its work is counted.
         """
-        import torch
-
-        from torchclaims.measure import clocks, timing, work
-        from torchclaims.report.environment import describe_device
-
-        clock, info = self.clock(target), benchmark.extra_info
-        best = at_best(self.limits.get(target.label), DTYPES[info["precision"]])
+        info = benchmark.extra_info
         try:
-            if eager.setup:
-                eager.setup()
-            counted = work.count(eager.call)
-            taken = _memory(subject, target)
-            flush = self.flush(target.name) if roofline(1.0, counted, *best)[1] == "memory" else None
-            setup = _in_turn(subject.setup, flush)
-            first = timing.measure(subject.call, clock, seconds=self.seconds, setup=setup, min_rounds=1, max_rounds=1)
-            rounds = math.ceil(self.seconds / (first.loops * max(first.wall[0], 1e-9)))
-            rounds = max(self.config.option.benchmark_min_rounds, min(MAX_ROUNDS, rounds))
-            clock.reset()
-            benchmark.pedantic(subject.call, setup=setup, rounds=rounds, iterations=first.loops)
-            samples = timing.Samples.of(clock.intervals(), first.loops)
-            if flush:  # which keeps the device busy until the host has launched the call: no gap in its time
-                unwaited = clocks.Clock.of(target.name, wait=False)
-                apart = timing.measure(subject.call, unwaited, seconds=self.seconds, setup=setup)
-                samples = dataclasses.replace(samples, device=apart.device)
-            info |= figures(samples, counted, taken, *best)
+            info |= self.instruments(target).measure(benchmark, subject, eager, DTYPES[info["precision"]])
         except BaseException:
             benchmark.has_error = True  # what is not finished stays out of the report
             raise
-        info |= {"device": target.label, "device_description": describe_device(target), "shape": list(subject.shape)}
-        info |= {"threads": torch.get_num_threads(), "clock_resolution": self.resolution(clock)}
         self.figures.append(info)
 
     @pytest.hookimpl(tryfirst=True)
@@ -194,8 +173,8 @@ class Run:
         for pattern in patterns:
             if not fnmatch.filter(names, pattern):
                 close = difflib.get_close_matches(pattern, names, 1, 0)
-                like = f"; they are called like {close[0]!r}" if close else ""
-                raise pytest.UsageError(f"--rows: no benchmark matches {pattern!r}{like}")
+                hint = f"they are called like {close[0]!r}" if close else "--benchmark-only collects them"
+                raise pytest.UsageError(f"--rows: no benchmark matches {pattern!r}; {hint}")
         chosen = {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
         config.hook.pytest_deselected(items=[item for item in items if _row_of(item) not in chosen])
         items[:] = [item for item in items if _row_of(item) in chosen]
@@ -206,51 +185,36 @@ class Run:
         from torchclaims.plugin import TARGETS
 
         rows = [row for item in items if (row := _row_of(item))]
-        self.total, self.started = len(rows), time.monotonic()
+        self.nodeids = {item.nodeid for item in items if _row_of(item)}
+        config.pluginmanager.register(Progress(config, self.nodeids), "torchclaims-progress")
         options = config.option
         if not rows or options.benchmark_disable or options.collectonly or options.against is not None:
             return []
         dtypes = [dtype for precision, dtype in DTYPES.items() if any(row.endswith(precision) for row in rows)]
         lines = []
         for target in config.stash[TARGETS].devices:
-            self.limits[target.label] = best = _limits(target, dtypes, LIMIT_SECONDS)
             self.condition += [line for line in machine.condition(target.name) if line not in self.condition]
-            if best:
+            self.instruments(target).find_limits(dtypes, LIMIT_SECONDS)
+            if best := self.instruments(target).limits:
                 flops = ", ".join(f"{si(value, 'FLOP/s')} in {name}" for name, value in best.flops.items())
                 lines.append(f"{target.label} at its best: {flops}; {si(best.bandwidth, 'B/s')} copied")
         return lines + [f"figures may suffer: {line}" for line in self.condition]
 
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """No dot for a row: :meth:`pytest_runtest_logreport` says more."""
-        quiet = self.total and report.when == "call" and report.passed and self.config.option.verbose <= 0
-        return ("passed", "", "") if quiet else None
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """How far the run is, and how long it may still take."""
-        if not self.total or report.when != "call":
+        """Keeps why a row has no figures."""
+        if report.nodeid not in self.nodeids or report.when != "call":
             return
-        if report.skipped:
-            name = report.nodeid.partition("[")[2].rstrip("]") or report.nodeid
-            self.without[name] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
-        if self.done == 0:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.without[report.nodeid.partition("[")[2].rstrip("]")] = report.longrepr[2]
+        if not self.is_frozen:
             gc.collect()
             gc.freeze()  # what the first row has imported stays: walking it for each row would take longer than most do
-        self.done += 1
-        now = time.monotonic()
-        rest = (now - self.started) / self.done * (self.total - self.done)
-        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
-        line = f"row {self.done} of {self.total}, about {_duration(rest)} left"
-        if self.config.option.verbose > 0 or self.config.option.benchmark_disable:
-            return
-        if terminal.isatty:
-            terminal.rewrite(line, erase=True)
-        elif now - self.said > SAY_EVERY:
-            self.said = now
-            terminal.write(f"\n{line}", flush=True)
+            self.is_frozen = True
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Adds the limits that were measured: those of the first device, and of each by its label."""
-        devices = {label: {**one.flops, "bandwidth": one.bandwidth} for label, one in self.limits.items() if one}
+        limits = {label: one.limits for label, one in self.devices.items() if one.limits}
+        devices = {label: {**one.flops, "bandwidth": one.bandwidth} for label, one in limits.items()}
         if not devices:
             return
         import torch
@@ -298,52 +262,3 @@ class Run:
 def _row_of(item: pytest.Item) -> str | None:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("row") if callspec else None
-
-
-def _clock(target: Device) -> Clock:
-    from torchclaims.measure.clocks import Clock
-
-    try:
-        return Clock.of(target.name)
-    except ValueError:  # a device of --device-spec
-        return Clock(target.synchronize)
-
-
-def _flush(device: str) -> Callable[[], object] | None:
-    from torchclaims.measure import machine
-
-    return machine.cache_flush(device)
-
-
-def _in_turn(*functions: Callable[[], object] | None) -> Callable[[], None] | None:
-    """One function that calls those that are there; None where there are none."""
-    there = [function for function in functions if function]
-
-    def call() -> None:
-        for function in there:
-            function()
-
-    return call if there else None
-
-
-def _memory(subject: Any, target: Device) -> Memory | None:
-    from torchclaims.measure import memory
-
-    try:
-        return memory.measure(subject.call, target.name, *([subject.setup] if subject.setup else []))
-    except ValueError:  # nothing tells how much memory such a device has in use
-        return None
-
-
-def _limits(target: Device, dtypes: list[str], seconds: float) -> Limits | None:
-    from torchclaims.measure import machine
-
-    try:
-        return machine.limits(target.name, dtypes, seconds)
-    except ValueError:  # such a device has no clock of its own
-        return None
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,8 +1,8 @@
 """The catalogue: every claim of every room, read from ``claims.toml`` and checked against the room's code.
 
-A *room* is a folder that holds ``claims.toml``. Its ``test_*.py`` name claims with ``@claim("id")``, its ``faults*.py``
-with ``@breaks("id")``, its ``search*.py``, which look further, with ``@claim("id")``. All are read as
-text, so checking the catalogue runs no code and needs no torch.
+A *room* is a folder ``test_*``, or one within it, or ``benchmarks``, that holds ``claims.toml``. Its ``test_*.py`` name
+claims with ``@claim("id")``, its ``faults*.py`` with ``@breaks("id")``, its ``search*.py``, which look further, with
+``@claim("id")``. All are read as text, so checking the catalogue runs no code and needs no torch.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 FULL_PRECISION = ("float32", "float64")
 MODES = ("eager", "aot_eager", "inductor")
 MEMORY_FORMATS = ("contiguous", "channels_last")
+# The room of what is said about time, which only --benchmark-only runs; and where rooms are.
+BENCHMARKS = Path("benchmarks")
+ROOMS = ("test_*", "test_*/*", BENCHMARKS.name)
 # The values that a list-valued key may hold, and what it means when a claim leaves the key out.
 APPLICABILITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dtypes": (DTYPES, FULL_PRECISION),
@@ -182,7 +185,7 @@ def load(root: Path) -> Catalogue:
 
 
 def _room_files(root: Path) -> list[Path]:
-    return sorted([*root.glob("test_*/claims.toml"), *root.glob("test_*/*/claims.toml")])
+    return sorted(path for room in ROOMS for path in root.glob(f"{room}/claims.toml"))
 
 
 def _place(path: Path, root: Path) -> str:

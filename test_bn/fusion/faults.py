@@ -39,6 +39,36 @@ def eps_is_left_out_and_gradients_are_off(patch):
     patch(fusion, "fuse_conv_bn_weights", make)
 
 
+@breaks("bn-fold-traffic")
+def folded_layer_still_normalises(patch):
+    """What is folded normalises too, by a mean of 0 and a variance of 1."""
+
+    def make(original):
+        def fuse(conv, bn, transpose=False):
+            fused = original(conv, bn, transpose)
+            zeros, ones = torch.zeros_like(bn.running_mean), torch.ones_like(bn.running_var)
+            fused.register_forward_hook(lambda layer, args, y: nn.functional.batch_norm(y, zeros, ones, eps=0.0))
+            return fused
+
+        return fuse
+
+    patch(fusion, "fuse_conv_bn_eval", make)
+
+
+@breaks("bn-fold-traffic")
+def normalisation_works_in_two_steps(patch):
+    """In evaluation the normalisation subtracts the mean in a pass of its own."""
+
+    def make(original):
+        def batch_norm(x, mean, *args, **kwargs):
+            centred = x - mean.reshape(-1, *[1] * (x.dim() - 2))
+            return original(centred, torch.zeros_like(mean), *args, **kwargs)
+
+        return batch_norm
+
+    patch(nn.functional, "batch_norm", make)
+
+
 @breaks("bn-fold-transposed-groups")
 def groups_are_folded(patch):
     """The scale is laid out by groups, as it should be."""

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import update_bn
 from test_bn.layouts import channels_of_unlike_scale, place
 from test_bn.test_running import assert_running
 from torchclaims import claim
+from torchclaims.measure import work
 from torchclaims.targets import from_numpy, to_numpy
 from torchclaims.tolerance import accumulation_unit, assert_same, assert_within, gamma
 
@@ -56,6 +57,28 @@ def test_convolution(cell, rng, convolution, batch_norm, shape, options, affine)
     layer = cell.place(convolution(4, 6, 2, **options)).eval()
     bn = trained(cell, rng, batch_norm(6, eps=0.01, affine=affine))
     assert_folded(cell, rng, layer, bn, shape, fusion.fuse_conv_bn_eval)
+
+
+def size_of(tensor):
+    """Bytes of its elements."""
+    return tensor.numel() * tensor.element_size()
+
+
+@claim("bn-fold-traffic")
+@pytest.mark.parametrize(("convolution", "batch_norm", "shape", "options"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_traffic(cell, rng, convolution, batch_norm, shape, options):
+    layer = cell.place(convolution(4, 6, 2, **options)).eval()
+    bn = trained(cell, rng, batch_norm(6))
+    fused = fusion.fuse_conv_bn_eval(layer, bn)
+    x = cell.tensor(rng.standard_normal(shape))
+    with torch.no_grad():
+        output = size_of(layer(x))
+        alone, both, folded = (work.count(lambda call=call: call(x)) for call in (layer, lambda x: bn(layer(x)), fused))
+    new_bias = size_of(fused.bias) if layer.bias is None else 0
+    assert folded.bytes == alone.bytes + new_bias, "bytes moved by the folded layer"
+    assert folded.flops == both.flops == alone.flops, "operations"
+    four_each_channel = 4 * size_of(bn.weight)
+    assert both.bytes == alone.bytes + 2 * output + four_each_channel, "bytes moved by the two layers"
 
 
 @claim("bn-fold-transposed")

@@ -66,6 +66,22 @@ def test_names_matter_within_forward_only(kind, within, cell):
     assert output.requires_grad
 
 
+@claim("memory-rebind")
+@pytest.mark.parametrize("kind", [Rebound, Named])
+def test_training_keeps_the_same_bytes_either_way(kind, cell):
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        _, output = called(cell, kind)
+    of_the_input, of_hidden, of_a_weight = 2 * 3, 2 * 4, 4 * 1
+    assert sum(kept.values()) == (of_the_input + of_hidden + of_a_weight) * output.element_size()
+
+
 NEEDS_ITS_INPUT = {
     "x * x": lambda x: x * x,
     "x ** 3": lambda x: x**3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,12 @@ class Gate:
             return None
         session.items = []
         return True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leaves out what times no row, such as comparisons, which decide claims about one build."""
+        config.hook.pytest_deselected(items=[item for item in items if "row" not in _parameters(item)])
+        items[:] = [item for item in items if "row" in _parameters(item)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -89,6 +96,11 @@ class Gate:
 
 
 def _rows(items: list[pytest.Item], device: str) -> list[str]:
-    """The rows that the selected benchmarks time on ``device``, each once."""
-    calls = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    return list(dict.fromkeys(one["row"] for one in calls if "row" in one and one.get("device", device) == device))
+    """The rows that ``items`` time on ``device``, each once."""
+    calls = [_parameters(item) for item in items]
+    return list(dict.fromkeys(one["row"] for one in calls if one.get("device", device) == device))
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}

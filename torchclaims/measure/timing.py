@@ -6,7 +6,7 @@ import contextlib
 import gc
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torchclaims.measure.clocks import Clock, Interval
@@ -60,21 +60,25 @@ class Samples:
         return (high - low) / middle if middle else 0.0
 
     def interval(self, kind: str = "wall", level: float = 0.95) -> tuple[float, float]:
-        """Seconds a call: the interval that holds the true median with confidence ``level``, whatever the distribution.
-
-        Its ends are order statistics: the median is below the k-th smallest of n with probability
-        P(Binomial(n, 1/2) < k). With too few rounds for the level (below six for 95 %), it is the whole range.
-        Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, section 7.1.
-        """
-        values = sorted(self._of_kind(kind))
-        rank = _outside(len(values), level)
-        return values[rank], values[-1 - rank]
+        """Seconds a call: what :func:`median_interval` gives."""
+        return median_interval(self._of_kind(kind), level)
 
     def _of_kind(self, kind: str) -> tuple[float, ...]:
         values: tuple[float, ...] | None = getattr(self, kind)
         if values is None:
             raise ValueError(f"no {kind} time was measured; choose another kind")
         return values
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true median of what ``values`` are drawn from with confidence ``level``.
+
+    Whatever the distribution, its ends are order statistics: the median is below the k-th smallest of n with
+    probability P(Binomial(n, 1/2) < k). With too few values for the level (below six for 95 %), it is the whole range.
+    Source: H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, section 7.1.
+    """
+    rank = _outside(len(values), level)
+    return sorted(values)[rank], sorted(values)[-1 - rank]
 
 
 def _outside(n: int, level: float) -> int:

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 from torchclaims.report.quantities import percent, si, si_interval
 
 if TYPE_CHECKING:
-    from torchclaims.measure.machine import Limits
     from torchclaims.measure.memory import Memory
     from torchclaims.measure.timing import Samples
     from torchclaims.measure.work import Work
-
-
-def at_best(limits: Limits | None, dtype: str) -> tuple[float | None, float | None]:
-    """The machine's limits in FLOP/s of ``dtype`` and in bytes/s; None where they were not measured."""
-    return (limits.flops.get(dtype), limits.bandwidth) if limits else (None, None)
 
 
 def figures(
@@ -24,7 +18,7 @@ def figures(
 ) -> dict[str, Any]:
     """What a row's ``extra_info`` says of its cost, in seconds, bytes and FLOP; None where nothing tells.
 
-    ``flops`` and ``bandwidth`` are the machine's limits, as :func:`at_best` gives them.
+    ``flops`` (FLOP/s) and ``bandwidth`` (bytes/s) are the machine's limits.
     """
     on_device = spread(samples, "device") if samples.device else None
     seconds = samples.median("device" if on_device else "wall")

@@ -67,6 +67,8 @@ def write_roofline(option: str, timings: Timings, path: Path) -> None:
         ReportError: it cannot be written, or the run was on several devices, which share no plot.
     """
     names = list(_by(timings.rows, "device"))
+    if not names:
+        raise ReportError(f"{option}: the run has comparisons alone; give one that timed rows")
     if len(names) > 1:
         raise ReportError(f"{option}: the run was on {', '.join(names)}, which share no plot; give a run on one device")
     title = f"Roofline of torch.nn on {timings.rows[0]['device_description']}"
@@ -84,7 +86,7 @@ def render(timings: Timings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"si": si, "percent": percent, "interval": si_interval}
+    environment.filters |= {"si": si, "percent": percent, "interval": si_interval, "place": "{:.3f}%".format}
     environment.tests["full"] = lambda row: roofline.is_full(row["precision"])
     rows = timings.rows
     shares = [row["share"] for row in rows if row["share"] is not None]
@@ -100,7 +102,7 @@ def render(timings: Timings) -> str:
         several={key: len(_by(rows, key)) > 1 for key in ("device", "mode")},
         times={name: list(_panels(members, _time_axis, _time_bar)) for name, members in _by(rows, "name").items()},
         memory={name: list(_panels(members, _memory_axis, _memory_bar)) for name, members in _by(rows, "name").items()},
-        comparisons=list(_placed(timings.comparisons)),
+        statements=_by(list(_placed(timings.comparisons)), "statement"),
         median_share=statistics.median(shares) if shares else None,
         noisy=sum(row["noisy"] for row in rows),
         palette=svg.PALETTE,
@@ -202,15 +204,23 @@ def _memory_bar(row: Row, end: float) -> Bar | None:
 
 
 def _placed(comparisons: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each comparison with its places, in percent, on a logarithmic axis of ratios that all share, with 1 amid."""
-    edges = [value for one in comparisons for value in (*one["ratio"].values(), 1 + one["margin"], 1 - one["margin"])]
-    reach = 1.1 * max((abs(math.log(value)) for value in edges if value > 0), default=1.0) or 1.0
+    """Each comparison with its places, in percent, on a logarithmic axis that has amid the ratio that is expected.
 
-    def place(ratio: float) -> float:
-        return 50 + 50 * math.log(ratio) / reach
-
-    ends = [f"{math.exp(side * reach):.2f}" for side in (-1, 1)]
+    ``from`` and ``to`` bound what counts as equal to that. All axes reach equally far, to ``ends``.
+    """
+    ratios = []
     for one in comparisons:
-        margin = one["margin"]
-        places = {key: place(value) for key, value in one["ratio"].items()}
-        yield one | {"ends": ends, "places": places | {"from": place(1 - margin), "to": place(1 + margin)}}
+        expected = one.get("expected", 1.0)
+        relative = {key: value / expected for key, value in one["ratio"].items()}
+        ratios.append(relative | {"from": 1 / (1 + one["margin"]), "to": 1 + one["margin"]})
+    reach = max((1.1 * abs(math.log(value)) for each in ratios for value in each.values()), default=0.0) or 1.0
+    for one, each in zip(comparisons, ratios, strict=True):
+        expected = one.get("expected", 1.0)
+        about = [str(one[key]) for key in ("device", "precision") if key in one]
+        about += [f"{one['time']} time".replace("cpu", "CPU")] if "time" in one else []
+        yield one | {
+            "expected": expected,
+            "places": {key: 50 + 50 * math.log(value) / reach for key, value in each.items()},
+            "ends": [f"{expected * math.exp(side * reach):.2g}" for side in (-1, 1)],
+            "about": ", ".join(about),
+        }

@@ -46,7 +46,8 @@ def draw(rows: Sequence[Row], size: tuple[int, int]) -> str:
     strip = [row for row in rows if row not in placed and row["bytes_per_second"]]
     salt = {"svg.hashsalt": f"{rows[0]['device']}{size}"}
     with style.context(["default", SETTINGS | salt]):
-        figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72, layout="constrained", facecolor="none")
+        height = size[1] if placed else 2 * STRIP
+        figure = Figure(figsize=(size[0] / 72, height / 72), dpi=72, layout="constrained", facecolor="none")
         heights = [size[1] - STRIP, STRIP] if placed and strip else [1]
         panels = list(figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
         marks: list[Mark] = []
@@ -141,7 +142,8 @@ def _draw_strip(axes: Axes, rows: Sequence[Row], width: int) -> list[Mark]:
     works = [work for work in MARKERS if any(row["work"] == work for row in rows)]
     xs = [row["bytes_per_second"] for row in rows]
     # Full precision above, reduced below: the two precisions of a row must not hide each other.
-    ys = [works.index(row["work"]) + (-0.18 if is_full(row["precision"]) else 0.18) for row in rows]
+    shift = 0.18 if len({row["precision"] for row in rows}) > 1 else 0.0
+    ys = [works.index(row["work"]) + (-shift if is_full(row["precision"]) else shift) for row in rows]
     axes.set(
         ylim=(len(works) - 0.4, -0.6),
         yticks=range(len(works)),

@@ -62,11 +62,12 @@ def parse(text: str, origin: str) -> Timings:
         raise ReportError(f"{origin} is not what --benchmark-json of this release writes: {fault.json_path}: {message}")
     found = [one["extra_info"] for one in report["benchmarks"]]
     rows = [{**one, "index": index} for index, one in enumerate(found) if "row" in one]
-    if not rows:
-        raise ReportError(f"{origin}: none of its {len(found)} benchmarks is a row of torchclaims; nothing to show")
+    comparisons = [one for one in found if "comparison" in one]
+    if not rows and not comparisons:
+        raise ReportError(f"{origin}: none of its {len(found)} benchmarks is of torchclaims; there is nothing to show")
     return Timings(
         rows=rows,
-        comparisons=[one for one in found if "comparison" in one],
+        comparisons=comparisons,
         machine=report["machine_info"],
         date=report.get("datetime", ""),
     )
