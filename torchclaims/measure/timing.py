@@ -15,7 +15,7 @@ NOISY = 0.10  # spread above which a figure is marked
 ROUND = 1e-3  # seconds that a round of a fast call should take, so that reading the clock costs nothing beside it
 WARM_UP_SHARE = 0.1  # of the seconds asked for
 WARM_UPS = 100
-STEADY = 0.05  # a warm-up round that is faster than the one before by more than this says that it is not over
+STEADY = 0.05  # a warm-up round that is faster than the best before by more than this says that it is not over
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ def measure(
     min_rounds: int = 5,
     max_rounds: int = 1000,
 ) -> Samples:
-    """Times ``function()`` in rounds for about ``seconds``.
+    """Times ``function()`` in rounds for about ``seconds``, ``setup`` included.
 
-    First it is warmed up, for a tenth of ``seconds`` at most (but twice at least), until a round is no longer faster
-    than the one before; meanwhile the number of calls in a round grows until it takes a millisecond. The last round
-    of the warm-up is the first that counts. ``setup`` runs before each round, outside the clock; with it a round is
-    one call. The garbage collector rests, and is as it was afterwards.
+    First it is warmed up, for a tenth of ``seconds`` at most (but twice at least), until two rounds in a row are no
+    faster than the best before; meanwhile the number of calls in a round grows until it takes a millisecond. The last
+    round of the warm-up is the first that counts. ``setup`` runs before each round, outside the clock; with it a
+    round is one call. The garbage collector rests, and is as it was afterwards.
 
     Raises:
         ValueError: ``seconds`` is not a number above zero, or there are no rounds.
@@ -154,14 +154,15 @@ def resting_collector() -> Iterator[None]:
 def _warm_up(run: Callable[[int], tuple[float, float]], seconds: float, fixed: bool) -> tuple[int, float, float]:
     """The calls in a round, which is one if ``fixed``, and start and end of a round that had as many."""
     start, end = run(1)
-    previous = spent = end - start
-    loops, rounds = 1, 1
+    best = spent = end - start
+    loops, rounds, steady = 1, 1, 0
     while True:
         start, end = run(loops)
         rounds, spent, once = rounds + 1, spent + end - start, (end - start) / loops
         sized = fixed or end - start > ROUND / 2
-        if spent > seconds or rounds >= WARM_UPS or (sized and once > (1 - STEADY) * previous):
+        steady = steady + 1 if sized and once > (1 - STEADY) * best else 0
+        if spent > seconds or rounds >= WARM_UPS or steady == 2:
             return loops, start, end
         if not sized:
             loops = min(10 * loops, math.ceil(ROUND / max(once, 1e-9)))
-        previous = once
+        best = min(best, once)
