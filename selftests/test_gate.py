@@ -24,6 +24,7 @@ BUILD = {
     "git": "0123456789",
     "cuda": None,
     "threads": 2,
+    "waiting": "passive",
     "cpu": "EPYC",
     "device": "cpu",
     "device_description": "x86_64",
@@ -176,7 +177,7 @@ def test_a_stored_run_is_used_a_process_a_pair_and_then_it_is_over(judged, tmp_p
     assert any(line.startswith("WARNING: the baseline was timed on 2") for line in report.header(one))
 
 
-@pytest.mark.parametrize("key", ["cpu", "device", "device_description", "threads"])
+@pytest.mark.parametrize("key", ["cpu", "device", "device_description", "threads", "waiting"])
 def test_a_stored_run_of_another_machine_is_refused(judged, tmp_path, key, monkeypatch):
     path = tmp_path / "run.json"
     report.write(judged({"a": 1.0}, gate_json=str(path)))

@@ -235,3 +235,11 @@ def test_both_sides_have_the_same_order_of_rows_and_a_coin_says_who_is_first(mon
     assert all(pair.lives[BASELINE].listed == pair.lives[CANDIDATE].listed for pair in drawn)
     assert len({tuple(pair.lives[BASELINE].listed) for pair in drawn}) > 150
     assert all(next(iter(pair.lives)) == pair.first for pair in drawn)
+
+
+@pytest.mark.parametrize(("chosen", "seen"), [(None, "passive"), ("ACTIVE", "active")])
+def test_threads_wait_passively_unless_the_user_says_otherwise(live, monkeypatch, chosen, seen):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    assert live("steady").build["waiting"] == seen

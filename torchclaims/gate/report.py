@@ -85,7 +85,8 @@ def header(run: Run) -> Iterator[str]:
         yield f"{side}: torch {build['torch']} ({build['git'][:9]}), Python {build['python']}, {build['executable']}"
     build = run.builds[CANDIDATE]
     yield (
-        f"on {build['device']}: {build['device_description']}, {build['cpu']}, {build['threads']} threads;"
+        f"on {build['device']}: {build['device_description']}, {build['cpu']}, {build['threads']} threads"
+        f" (OMP_WAIT_POLICY={build['waiting']});"
         f" order of the pairs by seed {run.request.seed}"
     )
     yield (

@@ -21,7 +21,7 @@ from torchclaims.gate.pairs import COMPILING, SILENCE, Job, Pair, Processes
 NOT_SLOWER, SLOWER, INTERRUPTED, UNDECIDED = 0, 1, 2, 3  # exit codes; 4 is a call or a file that is wrong
 
 # What must be the same on both sides, or their difference is not the builds'.
-MACHINE = ("cpu", "device", "device_description", "threads")
+MACHINE = ("cpu", "device", "device_description", "threads", "waiting")
 
 
 @contextmanager
