@@ -12,6 +12,7 @@ import pytest
 from benchmarks import rows
 from torchclaims.benchmarks import RUN, out_of_memory
 from torchclaims.plugin import TARGETS
+from torchclaims.targets import COMPILED_SINCE, RELEASE
 
 PRECISIONS = {"float32": rows.FLOAT32, "bfloat16": rows.BFLOAT16}
 
@@ -48,6 +49,8 @@ def clock(request, target, row):
 
 
 def test_row(request, row, target, mode, clock, benchmark):
+    if mode != "eager" and RELEASE < COMPILED_SINCE:
+        pytest.skip(f"does not apply: compiled rows need PyTorch {COMPILED_SINCE}; this is {RELEASE}")
     one = rows.Row.named(row)
     benchmark.extra_info |= {"row": row, "kind": one.kind, **vars(one), "mode": mode}
     with out_of_memory():

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import random
 import shutil
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from torchclaims import targets
 from torchclaims.measure import clocks, comparison
 from torchclaims.measure.clocks import Clock
 from torchclaims.measure.comparison import EQUAL, FASTER, SLOWER, UNRESOLVED, Ratio, compare
@@ -250,6 +252,34 @@ def test_what_becomes_of_a_claim(comparisons, toy_suite, monkeypatch, finding):
     assert extra["ratio"] == {"estimate": ratio.estimate, "low": ratio.low, "high": ratio.high}
     assert extra["margin"] == 0.05
     assert "row" not in extra
+
+
+QUEUEING_DEVICE = """
+import os
+
+name, label = "cpu", "npu"
+
+
+def synchronize():
+    os.environ["QUEUE"] = "waited for"
+"""
+
+
+def test_an_accelerator_is_compared_by_wall_time_behind_its_queue(comparisons, toy_suite, monkeypatch):
+    seen = {}
+
+    def compare(first, second, clock, kind):
+        monkeypatch.setenv("QUEUE", "long")
+        clock()
+        seen.update(kind=kind, queue=os.environ["QUEUE"])
+        return Ratio(1.3, 1.2, 1.4)
+
+    (toy_suite / "npu.py").write_text(QUEUEING_DEVICE)
+    monkeypatch.setattr(comparison, "compare", compare)
+    monkeypatch.setattr(targets.Device, "is_cpu", False)
+    result = comparisons("--benchmark-only", "-v", "-k", "one_element and npu", "--device-spec=npu.py")
+    result.assert_outcomes(passed=1, deselected=23)
+    assert seen == {"kind": "wall", "queue": "waited for"}
 
 
 def test_a_proof_is_no_benchmark(comparisons, monkeypatch):

@@ -24,9 +24,16 @@ def test_a_row_on_the_cpu(capsys):
 def test_agreement_is_within_three_per_cent_above_a_millisecond(monkeypatch, capsys, theirs, code):
     ways = (lambda *_: 2e-3, lambda *_: theirs)
     monkeypatch.setattr(agreement, "PAIRS", {"toy": ways})
-    assert agreement.main(["--turns", "2", ROW]) == code
+    assert agreement.main(["--turns", "6", ROW]) == code
     side = "above" if theirs > 1e-3 else "below"
-    assert f"toy, {side} 1 ms: {1 - code} of 1 rows agree" in capsys.readouterr().out
+    assert f"toy, {side} 1 ms: 1 {'apart' if code else 'agrees'}" in capsys.readouterr().out
+
+
+def test_turns_that_contradict_each_other_resolve_nothing(monkeypatch, capsys):
+    theirs = iter([1.0, 1.1, 1.1, 3.0, 3.0, 1.1, 1.0, 3.0])
+    monkeypatch.setattr(agreement, "PAIRS", {"toy": (lambda *_: 2.0, lambda *_: next(theirs))})
+    assert agreement.main(["--turns", "8", ROW]) == 0
+    assert "toy, above 1 ms: 1 not resolvable here" in capsys.readouterr().out
 
 
 def test_do_bench_is_asked_for_a_median_in_seconds(monkeypatch):

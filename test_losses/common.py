@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from torchclaims.comparison import LAYOUTS, laid_out
+from torchclaims.reference.differentiation import Term, bends
+from torchclaims.targets import to_numpy
+from torchclaims.tolerance import running_bound
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -44,9 +47,15 @@ def eighths(cell, rng, shape):
     return cell.tensor(rng.integers(-24, 24, shape) / 8, requires_grad=True)
 
 
-def redrawn(draw, clear):
-    """The first of ``draw()`` for which ``clear`` of it holds: no hinge so near its bend that rounding decides."""
-    return next(values for values in iter(draw, None) if clear(*values))
+def off_bends(cell, formula, draw):
+    """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is."""
+
+    def is_clear(inputs):
+        with bends() as compared:
+            formula(*[Term(to_numpy(one)) for one in inputs])
+        return all((abs(one.value) > running_bound(cell, one.value, one.error, orders=1)).all() for one in compared)
+
+    return next(inputs for inputs in (draw() for _ in range(1000)) if is_clear(inputs))
 
 
 def reduced(losses, reduction):

@@ -1,7 +1,7 @@
 """What the installed documentation says: key terms pinned for each documented object, and which objects have claims.
 
 A *source* of a claim is either a documented object, ``torch.nn.Module.state_dict``, whose docstring is installed, or
-a page of the notes, ``notes/autograd: ...``, which no installation holds.
+a page of the notes or tutorials, ``notes/autograd: ...``, which no installation holds.
 """
 
 from __future__ import annotations

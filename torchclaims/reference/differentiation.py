@@ -8,7 +8,8 @@ bound (Higham, Accuracy and Stability, section 3.3), in units of roundoff and to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,6 +81,25 @@ class Rounded(NamedTuple):
 
 Pull = Callable[[Rounded], Rounded]
 
+# What positive_part and abs compared with 0 while :func:`bends` collects it.
+_BENDS: list[list[Rounded]] = []
+
+
+@contextmanager
+def bends() -> Iterator[list[Rounded]]:
+    """Collects what a formula compares with 0 meanwhile: where that is within its error, rounding chooses the side."""
+    found: list[Rounded] = []
+    _BENDS.append(found)
+    try:
+        yield found
+    finally:
+        _BENDS.remove(found)
+
+
+def _bend_at(x: Rounded) -> None:
+    for found in _BENDS:
+        found.append(x)
+
 
 class Term:
     """A step of a formula: its :class:`Rounded` result, and how a gradient is pulled back to each operand."""
@@ -147,6 +167,7 @@ class Term:
 
     def __abs__(self) -> Term:
         sign = np.sign(self.value)
+        _bend_at(self.rounded)
         return _step(Rounded(np.abs(self.value), self.rounded.error), (self, lambda g: g.times(Rounded.exact(sign))))
 
     def __getitem__(self, index: Any) -> Term:
@@ -293,7 +314,14 @@ def choose(condition: Any, first: Any, second: Any) -> Term:
 
 def positive_part(x: Term) -> Term:
     """max(0, x)."""
+    _bend_at(x.rounded)
     return choose(x.value > 0, x, 0.0)
+
+
+def smaller(first: Term, second: Term) -> Term:
+    """min(first, second)."""
+    _bend_at((first - second).rounded)
+    return choose(first.value < second.value, first, second)
 
 
 def stacked(terms: Sequence[Term], axis: int = 0) -> Term:

@@ -18,6 +18,7 @@ from torchclaims.reference.differentiation import (
     log,
     log_softmax,
     positive_part,
+    smaller,
     softplus,
     sqrt,
     stacked,
@@ -230,7 +231,7 @@ def triplet_margin(
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         other = pairwise_distance(positive, negative, p, eps)
-        far = choose(other.value < far.value, other, far)
+        far = smaller(other, far)
     return positive_part(near - far + margin)
 
 
