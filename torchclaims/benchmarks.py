@@ -205,7 +205,7 @@ class Run:
         if report.nodeid not in self.nodeids or report.when != "call":
             return
         if report.skipped and isinstance(report.longrepr, tuple):
-            self.without[report.nodeid.partition("[")[2].rstrip("]")] = report.longrepr[2]
+            self.without[report.nodeid.partition("[")[2].rstrip("]")] = report.longrepr[2].removeprefix("Skipped: ")
         if not self.is_frozen:
             gc.collect()
             gc.freeze()  # what the first row has imported stays: walking it for each row would take longer than most do
