@@ -60,7 +60,7 @@ def judge(asked: argparse.Namespace) -> int:
 def _calibrate(asked: argparse.Namespace) -> int:
     """Records pairs of one build, or takes those that were recorded, and prints what they say of the machine."""
     from torchclaims.gate import accuracy, report, stored
-    from torchclaims.gate.run import Run, interruptible
+    from torchclaims.gate.run import INTERRUPTED, Run, interruptible
 
     if asked.against is not None and not asked.against.endswith(".json"):
         raise GateError("--calibrate: compares a build with itself; --against may only name pairs that were recorded")
@@ -76,10 +76,14 @@ def _calibrate(asked: argparse.Namespace) -> int:
         else:
             document = stored.read(Path(asked.against))
             pairs, start = stored.pairs(document), document["builds"][CANDIDATE]["start"]
-        for line in accuracy.lines(pairs, run.rule([]), request.budget, start, request.seed):
-            _say(line)
+        rule = run.rule(list(dict.fromkeys(row for pair in pairs for row in pair.rows())))
+        try:
+            for line in accuracy.lines(pairs, rule, request.budget, start, request.seed):
+                _say(line)
+        except KeyboardInterrupt:
+            run.interrupted = True
     _say(*(f"ERROR: {line}" for line in unwritten))
-    return 4 if unwritten else 0
+    return 4 if unwritten else INTERRUPTED if run.interrupted else 0
 
 
 def _compare(run: Run, patterns: Sequence[str] | None, *, records: bool = False) -> None:
