@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from torchclaims import catalogue as catalogues
+from torchclaims.gate import GateError
+from torchclaims.gate import command as gate
 from torchclaims.report import record
 from torchclaims.report.files import ReportError, check_writable
 from torchclaims.report.verdict import SCHEMA
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("compare", help="the claims whose state differs between runs")
     command.add_argument("reports", nargs="+", type=Path, metavar="FILE", help="what --claims-json wrote, a build each")
     command.set_defaults(lines=lambda options: comparison(options.reports))
+    gate.add(commands)
     for name, purpose in (("page", "what the benchmarks measured, as a page"), ("roofline", "its roofline plot alone")):
         command = commands.add_parser(name, help=purpose)
         command.add_argument("run", type=Path, metavar="FILE", help="what --benchmark-json wrote")
@@ -46,9 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.set_defaults(lines=lambda options, name=name: drawn(name, options.run, options.output))
     options = parser.parse_args(arguments)
     try:
+        if hasattr(options, "run"):
+            code: int = options.run(options)
+            return code
         for line in options.lines(options):
             print(line)
-    except (CommandError, ReportError, catalogues.CatalogueError) as error:
+    except (CommandError, GateError, ReportError, catalogues.CatalogueError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 4
     except BrokenPipeError:  # the reader, `| head`, has seen enough

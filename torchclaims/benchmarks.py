@@ -187,7 +187,8 @@ class Run:
         rows = [row for item in items if (row := _row_of(item))]
         self.nodeids = {item.nodeid for item in items if _row_of(item)}
         config.pluginmanager.register(Progress(config, self.nodeids), "torchclaims-progress")
-        if not rows or config.option.benchmark_disable or config.option.collectonly:
+        options = config.option
+        if not rows or options.benchmark_disable or options.collectonly or options.against is not None:
             return []
         dtypes = [dtype for precision, dtype in DTYPES.items() if any(row.endswith(precision) for row in rows)]
         lines = []
@@ -204,7 +205,7 @@ class Run:
         if report.nodeid not in self.nodeids or report.when != "call":
             return
         if report.skipped and isinstance(report.longrepr, tuple):
-            self.without[report.nodeid.partition("[")[2].rstrip("]")] = report.longrepr[2]
+            self.without[report.nodeid.partition("[")[2].rstrip("]")] = report.longrepr[2].removeprefix("Skipped: ")
         if not self.is_frozen:
             gc.collect()
             gc.freeze()  # what the first row has imported stays: walking it for each row would take longer than most do

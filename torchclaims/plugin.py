@@ -19,6 +19,7 @@ import pytest
 from torchclaims import benchmarks, deviations
 from torchclaims import catalogue as catalogues
 from torchclaims.deviations import Deviation
+from torchclaims.gate import options as gate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--search", type=int, metavar="N", help="let Hypothesis look for counter-examples to formulas, N cases each"
     )
+    for option, words in gate.OPTIONS.items():
+        group.addoption(option, **words)
     benchmarks.add_options(group)
     group.addoption("--claims-json", metavar="FILE", help="write the verdict as JSON, also when interrupted")
     group.addoption("--benchmark-html", metavar="FILE", help="write what the benchmarks measured as a page")
@@ -91,6 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.search is not None:
         _arrange_search(config)
     benchmarks.arrange(config)
+    _arrange_gate(config)
     if not hasattr(config, "workerinput"):
         from torchclaims.report.terminal import Reporter
 
@@ -148,6 +152,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """A search is a job of its own, which runs the files ``search*.py`` and no other."""
     is_test = collection_path.suffix == ".py" and not collection_path.name.startswith("search")
     return True if is_test and config.option.search is not None else None
+
+
+def _arrange_gate(config: pytest.Config) -> None:
+    if config.option.against is None:
+        if stray := gate.stray(config.option):
+            raise pytest.UsageError(f"{stray} needs --against, which names the build to compare with")
+        return
+    from torchclaims.gate.plugin import arrange
+
+    arrange(config)
 
 
 @pytest.hookimpl(tryfirst=True)

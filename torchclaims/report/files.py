@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,6 +28,26 @@ def check_writable(option: str, path: Path) -> None:
             path.open("ab").close()
     except OSError as error:
         raise ReportError(f"{option}: cannot write {path}: {error.strerror}; name a file that you may write") from None
+
+
+def append(option: str, path: Path, text: str) -> None:
+    """Adds ``text`` to the end of ``path``, whole or not at all.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(text.encode()) < len(text.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except BaseException:
+                with suppress(OSError):
+                    file.truncate(before)
+                raise
+    except OSError as error:
+        raise ReportError(f"{option}: cannot add to {path}: {error.strerror}; it is as it was before") from None
 
 
 def write(option: str, path: Path, text: str) -> None:

@@ -1,0 +1,262 @@
+"""What runs in each process under test, in an interpreter that need not have more than torch.
+
+Its source is sent through execnet, with the sources of whatever it imports. It answers with plain values only.
+Python 3.9 must be able to run it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+VISITS = 5  # to each row, in turns with the others, so that a disturbance of a second meets no row alone
+FEWEST = 3  # visits to a row whose call takes longer than a row's share of time
+COLD = 1e-2  # seconds: a call that takes longer warms its caches itself
+GROUP = 8  # rows whose networks are in memory together
+SAMPLE = 1e-3  # seconds that one sample takes at least, so that the clock's own cost does not count
+
+# What a release raises for something that it does not have yet.
+ABSENT = (ImportError, AttributeError, NotImplementedError)
+
+
+class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports modules from the sources that were sent, before any that lie on the path."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self.sources = sources
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The specification of a module that was sent; None for any other."""
+        return importlib.util.spec_from_loader(name, self) if name in self.sources else None
+
+    def is_package(self, name: str) -> bool:
+        """Whether modules below ``name`` were sent."""
+        return any(other.startswith(name + ".") for other in self.sources)
+
+    def get_source(self, name: str) -> str:
+        """The text, which tracebacks and compilers ask for too."""
+        return self.sources[name]
+
+    def get_code(self, name: str) -> CodeType:
+        """The compiled text, named after its module."""
+        file, text = f"<{name}>", self.sources[name]
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        return compile(text, file, "exec", dont_inherit=True)
+
+
+class Child:
+    """One process' life: it announces each row before it touches it, so that a crash is known to be that row's."""
+
+    def __init__(self, channel: Any, job: dict[str, Any]) -> None:
+        self.channel = channel
+        self.job = job
+
+    def say(self, *message: Any) -> None:
+        """Sends ``message``, and from now may stay silent for the time limit once more."""
+        faulthandler.dump_traceback_later(self.job["silence"], exit=True)
+        self.channel.send(message)
+
+    def live(self) -> None:
+        """Imports torch, says what was found, and times the rows in groups."""
+        # OpenMP reads this once, when it is loaded. Threads that wait in a loop burn a time slice at every parallel
+        # region as soon as anything else wants their core: calls of 0.1 ms were seen to take 8.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        try:
+            torch = importlib.import_module("torch")
+        except ImportError as error:
+            self.say("unfit", f"cannot import torch: {_line(error)}")
+            return
+        if self.job["threads"]:
+            torch.set_num_threads(self.job["threads"])
+        if not self.job["device"]:
+            self.job["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        if torch.device(self.job["device"]).type == "cuda" and not torch.cuda.is_available():
+            self.say("unfit", "this build finds no CUDA device")
+            return
+        self.say("build", describe(torch, self.job["device"]))
+        if self.job["lists"]:
+            self.say("rows", [str(row) for row in self.rows(self.job["precisions"])])
+        rows = self.job["rows"]
+        for start in range(0, len(rows), GROUP):
+            self.measure(rows[start : start + GROUP])
+        self.say("end")
+
+    def measure(self, names: Sequence[str]) -> None:
+        """Times the rows ``names``, in turns, and sends their medians; a row that fails says so and is left."""
+        subjects = {}
+        for name in names:
+            self.say("begin", name)
+            try:
+                subject = self.subject(name)
+            except ABSENT as error:
+                self.say("absent", name, _line(error))
+                continue
+            except Exception as error:
+                self.say("error", name, _line(error))
+                continue
+            subjects[name] = subject
+        timers = {}
+        for name, subject in subjects.items():
+            self.say("begin", name)
+            try:
+                if name in self.job["check"]:
+                    self.say("result", name, subject.check(), _plain(subject.digest()), float(subject.allowance()))
+                timers[name] = Timer(subject, self.job["device"], self.job["seconds"])
+            except Exception as error:
+                self.say("error", name, _line(error))
+        gc.collect()
+        gc.disable()
+        for number in range(VISITS):
+            for name in [name for name, timer in timers.items() if number < timer.visits]:
+                self.say("begin", name)
+                try:
+                    timers[name].visit()
+                except Exception as error:
+                    self.say("error", name, _line(error))
+                    del timers[name]
+        gc.enable()
+        for name, timer in timers.items():
+            self.say("row", name, timer.medians(), timer.errors())
+
+    def subject(self, name: str) -> Any:
+        """The row ``name`` of the benchmarks, or the user's own subject, ready to be called."""
+        if self.job["subject"]:
+            return importlib.import_module("torchclaims.gate.subject").Own(name, self.job["seed"])
+        named = {str(row): row for row in self.rows(importlib.import_module("benchmarks.rows").PRECISIONS)}
+        if name not in named:
+            raise NotImplementedError(f"there is no row {name!r}")
+        return named[name].subject(self.job["device"], self.job["mode"])
+
+    def rows(self, precisions: Sequence[str] | None) -> Sequence[Any]:
+        """The benchmarks' rows for the device; None leaves the precisions to what it has."""
+        rows = importlib.import_module("benchmarks.rows")
+        result: Sequence[Any] = rows.rows(self.job["device"], precisions and tuple(precisions))
+        return result
+
+
+class Timer:
+    """Samples of one row, in seconds a call."""
+
+    def __init__(self, subject: Any, device: str, seconds: float) -> None:
+        clocks = importlib.import_module("torchclaims.measure.clocks")
+        self.clock = clocks.Clock.of(device)
+        self.subject = subject
+        self.samples: dict[str, list[float]] = {}
+        self.call()  # the first call allocates and compiles
+        start = time.perf_counter()
+        took = self.call()
+        with_setup = time.perf_counter() - start
+        self.visits = min(VISITS, max(FEWEST, round(seconds / with_setup)))
+        self.loops = 1 if subject.setup else max(1, round(SAMPLE / took))
+        self.count = max(1, round(seconds / (self.visits * with_setup * self.loops)))
+        self.is_cold = took < COLD
+
+    def call(self, loops: int = 1) -> float:
+        """Seconds that ``loops`` calls took, by the host's clock."""
+        if self.subject.setup:
+            self.subject.setup()
+        function = self.subject.call
+        start = self.clock()
+        for _ in range(loops):
+            function()
+        return float(self.clock()) - float(start)
+
+    def visit(self) -> None:
+        """Takes samples for the time that one visit has."""
+        if self.is_cold:
+            self.call()
+        self.clock.reset()
+        for _ in range(self.count):
+            self.call(self.loops)
+        for interval in self.clock.intervals():
+            if interval.device is None:
+                seconds = {"cpu": interval.cpu, "wall": interval.wall}
+            else:
+                seconds = {"device": interval.device, "host": interval.wall}
+            for kind, value in seconds.items():
+                self.samples.setdefault(kind, []).append(value / self.loops)
+
+    def medians(self) -> dict[str, float]:
+        """Seconds a call, for each kind of time."""
+        return {kind: statistics.median(values) for kind, values in self.samples.items()}
+
+    def errors(self) -> dict[str, float]:
+        """Relative standard errors as the samples alone have them, which say nothing of other processes."""
+        return {
+            kind: statistics.stdev(values) / statistics.mean(values) / math.sqrt(len(values))
+            for kind, values in self.samples.items()
+            if len(values) > 1 and statistics.mean(values) > 0
+        }
+
+
+def describe(torch: Any, device: str) -> dict[str, Any]:
+    """This build and this machine, as plain values."""
+    kind = torch.device(device).type
+    return {
+        "executable": sys.executable,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "git": str(torch.version.git_version),
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        "waiting": os.environ.get("OMP_WAIT_POLICY", "").lower(),
+        "cpu": cpu_model(),
+        "device": device,
+        "device_description": torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine(),
+        "condition": importlib.import_module("torchclaims.measure.machine").condition(device),
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name as Linux tells it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named: Iterator[str] = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _plain(digest: Any) -> list[float]:
+    return [float(value) for value in digest]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(traceback.format_exception_only(type(error), error)[-1].split())[:300]
+
+
+def main(channel: Any) -> None:
+    """Receives the job and does it; what anything here prints goes to the job's log."""
+    job = channel.receive()
+    log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    faulthandler.enable(2)
+    sys.meta_path.insert(0, Sent(job["sources"]))
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    child = Child(channel, job)
+    child.say("pid", os.getpid())
+    child.live()
+
+
+if __name__ == "__channelexec__":
+    main(globals()["channel"])
