@@ -82,7 +82,8 @@ def test_orthogonal_of_nothing(cell, shape):
 @claim("init-trunc-normal-rounded-bounds")
 @pytest.mark.parametrize(("a", "b"), [(-2, 0.999), (-0.999, 2), (-2, 0.99991), (-0.99991, 2)], ids=str)
 def test_bounds_between_two_numbers(cell, a, b):
-    values = to_numpy(nn.init.trunc_normal_(blank(cell, 200, 200), a=a, b=b))
+    # So many that some, nearly 30 in float16, are expected between the bound and what it is rounded to.
+    values = to_numpy(nn.init.trunc_normal_(blank(cell, 500, 400), a=a, b=b))
     seen = values.min(), values.max()
     # A bound that float32 or float64 rounds is off by less than any draw resolves.
     slack = 2.0**-24 if cell.dtype in (torch.float32, torch.float64) else 0.0
