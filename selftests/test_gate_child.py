@@ -115,7 +115,9 @@ def test_on_a_device_its_own_time_leads(monkeypatch):
 
 def test_a_cuda_build_is_described(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
-    monkeypatch.setattr("torchclaims.measure.machine.condition", lambda device: [device])
+    # As the child imports it: the package may hold another module after a run in this process has imported it anew.
+    machine = importlib.import_module("torchclaims.measure.machine")
+    monkeypatch.setattr(machine, "condition", lambda device: [device])
     described = child.describe(torch, "cuda:1")
     assert described["device"] == "cuda:1"
     assert described["device_description"] == "GPU of cuda:1"

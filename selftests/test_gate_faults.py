@@ -14,6 +14,7 @@ from selftests.toy_rows import toy_job
 from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError, pairs
 from torchclaims.gate.campaign import Campaign
 from torchclaims.gate.decision import Rule
+from torchclaims.gate.run import interruptible
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,7 @@ def test_ctrl_c_leaves_no_process(pythons):
     before = children()
     threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), pairs.Processes(toy_job(silence=60.0)) as processes:
+    with pytest.raises(KeyboardInterrupt), interruptible(), pairs.Processes(toy_job(silence=60.0)) as processes:
         processes.live(CANDIDATE, pythons[CANDIDATE], ["hangs"])
     assert time.monotonic() - started < 5
     assert len(children() - before) <= 1

@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.set_defaults(lines=lambda options, name=name: drawn(name, options.run, options.output))
     options = parser.parse_args(arguments)
     try:
-        if hasattr(options, "run"):
-            code: int = options.run(options)
+        if "ends_with" in options:
+            code: int = options.ends_with(options)
             return code
         for line in options.lines(options):
             print(line)

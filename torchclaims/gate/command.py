@@ -27,12 +27,12 @@ def add(commands: Any) -> None:
     gate.add_argument("--dtype", metavar="LIST", help="float32, bfloat16 (default: those that the device has)")
     gate.add_argument("--mode", metavar="NAME", help="eager (the default), aot_eager, inductor")
     gate.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31), help="of the pairs' order")
-    gate.set_defaults(run=judge)
+    gate.set_defaults(ends_with=judge)
     plot = commands.add_parser("history", help="plot what --gate-history collected")
     plot.add_argument("file", type=Path, metavar="FILE", help="what --gate-history wrote")
     plot.add_argument("--plot", type=Path, required=True, metavar="PICTURE", help="the .png, .svg or .pdf to write")
     plot.add_argument("--rows", action="append", metavar="PATTERN", help="only the rows that match, as in 'VGG*'")
-    plot.set_defaults(run=lambda asked: history.plot(asked.file, asked.plot, asked.rows))
+    plot.set_defaults(ends_with=lambda asked: history.plot(asked.file, asked.plot, asked.rows))
 
 
 def judge(asked: argparse.Namespace) -> int:
