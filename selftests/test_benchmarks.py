@@ -290,3 +290,18 @@ def test_workers_leave_the_benchmarks_out_without_a_warning(run):
     result = run("-n", "2")
     result.assert_outcomes(passed=2)
     assert "Warning" not in result.stdout.str() + result.stderr.str()
+
+
+ROWS_OF_ITS_OWN = """
+import pytest
+
+@pytest.mark.parametrize("row", [[1.0, 2.0], 3])
+def test_sum(row):
+    pass
+"""
+
+
+@pytest.mark.usefixtures("timed_suite")
+def test_other_tests_may_have_rows_too(toy_suite, run):
+    (toy_suite / "test_toy" / "test_sums.py").write_text(ROWS_OF_ITS_OWN)
+    run().assert_outcomes(passed=4)

@@ -260,5 +260,8 @@ class Run:
 
 
 def _row_of(item: pytest.Item) -> str | None:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params.get("row") if callspec else None
+    """The row that a benchmark times; other tests may call something else of theirs a row."""
+    is_benchmark = isinstance(item, pytest.Function) and "benchmark" in item.fixturenames
+    callspec = getattr(item, "callspec", None) if is_benchmark else None
+    row = callspec.params.get("row") if callspec else None
+    return row if isinstance(row, str) else None
