@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from selftests.toy import write_room
+from torchclaims.gate import SIDES
 
 # A run inside this process forgets what it imported, and PyTorch's compiler cannot be imported twice. These import it.
 torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
@@ -39,3 +42,12 @@ def toy_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Pat
 def run(toy_suite: Path, pytester: pytest.Pytester) -> Run:
     """Runs the toy suite in this process, with the given arguments."""
     return lambda *arguments: pytester.runpytest_inprocess("--seed", "1", "--device", "cpu", *map(str, arguments))
+
+
+@pytest.fixture(scope="session")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An interpreter for each side of the gate, by which the toy rows tell where they are."""
+    folder = tmp_path_factory.mktemp("pythons")
+    for side in SIDES:
+        (folder / side).symlink_to(os.path.realpath(sys._base_executable))
+    return {side: str(folder / side) for side in SIDES}

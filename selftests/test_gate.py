@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -286,15 +285,6 @@ def test_a_history_that_is_none_is_one_line(tmp_path, capsys):
     path.write_text("{}\n")
     with pytest.raises(GateError, match="line 1 is none that --gate-history writes"):
         history.load(path)
-
-
-@pytest.fixture
-def pythons(tmp_path_factory):
-    """An interpreter for each side, by which the toy rows tell where they are."""
-    folder = tmp_path_factory.mktemp("pythons")
-    for side in SIDES:
-        (folder / side).symlink_to(os.path.realpath(sys._base_executable))
-    return {side: str(folder / side) for side in SIDES}
 
 
 @pytest.fixture

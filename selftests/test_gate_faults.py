@@ -17,15 +17,6 @@ from torchclaims.gate.decision import Rule
 from torchclaims.gate.run import interruptible
 
 
-@pytest.fixture(scope="module")
-def pythons(tmp_path_factory):
-    """An interpreter for each side, by which the toy rows tell where they are."""
-    folder = tmp_path_factory.mktemp("pythons")
-    for side in SIDES:
-        (folder / side).symlink_to(os.path.realpath(sys._base_executable))
-    return {side: str(folder / side) for side in SIDES}
-
-
 @pytest.fixture
 def live(pythons):
     """Runs one process of the candidate that times the row ``name``."""
