@@ -13,7 +13,18 @@ import pytest
 from scipy import stats
 
 from selftests import gate_power
-from torchclaims.gate.calibrate import Cost, Rate, drawn, judge, load, rivals, simulate, smallest_seen, summary
+from torchclaims.gate.calibrate import (
+    Cost,
+    Rate,
+    drawn,
+    in_order,
+    judge,
+    load,
+    rivals,
+    simulate,
+    smallest_seen,
+    summary,
+)
 from torchclaims.gate.decision import FAMILIES, Interval, Rule, Table, log_ratio
 from torchclaims.gate.evidence import SCALES, centre, detectable, holm, log_evidence, log_factors, lower_bound
 
@@ -399,6 +410,19 @@ def test_a_budget_that_ends_leaves_rows_undecided() -> None:
     assert seconds == 28.0
     assert judged.exit_code() == 3
     assert {verdict.pairs for verdict in judged.verdicts().values()} == {4}
+
+
+def test_tables_of_pairs_as_they_came() -> None:
+    """Each pair counts once; a table whose pairs run out does not count, nor does one that no pair fits into."""
+    quiet, cost = [{"a": {"cpu": 0.001 * sign, "wall": 0.001 * sign}} for sign in (-1, 1)] * 50, Cost(5.0, 0.5)
+    needed = judge(iter(quiet), ["a"], Rule(), math.inf, cost)[0].verdicts()["a"].pairs
+    red, undecided = in_order(quiet, Rule(), math.inf, cost)
+    assert (red.count, undecided.count, red.of) == (0, 0, 100 // needed)
+    slower = [{"a": {"cpu": 0.1, "wall": 0.1}}] * 50
+    assert in_order(slower, Rule(), math.inf, cost)[0].share == 1
+    assert in_order(slower[:3], Rule(), math.inf, cost)[0].of == 0
+    assert str(in_order(slower, Rule(), 5.0, cost)[0]) == "none"
+    assert in_order(slower, Rule(), 6.0, cost)[1].share == 1
 
 
 def test_a_longer_budget_sees_smaller_slowdowns() -> None:

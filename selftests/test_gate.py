@@ -14,7 +14,8 @@ from torchclaims.__main__ import main
 from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError, history, options, report, run, sources, stored
 from torchclaims.gate.campaign import Campaign
 from torchclaims.gate.decision import Rule
-from torchclaims.gate.pairs import Life, Pair, Result
+from torchclaims.gate.life import Life, Result
+from torchclaims.gate.pairs import Pair
 
 BUILD = {
     "executable": "/venv/bin/python",
@@ -36,14 +37,13 @@ def made_up(ratios, count, noise=0.01, seed=1):
     """Pairs in which each row takes the candidate ``ratios[row]`` times as long, more or less."""
     rng = random.Random(seed)
     for _ in range(count):
-        lives = {side: Life(side, 1.0, ended=True) for side in SIDES}
+        lives = {side: Life() for side in SIDES}
         for row, ratio in ratios.items():
             for side, factor in zip(SIDES, (1.0, ratio), strict=True):
                 seconds = 1e-3 * factor * math.exp(rng.gauss(0, noise))
-                lives[side].figures[row] = {"cpu": seconds, "wall": 2 * seconds}
-                lives[side].scatter[row] = {"cpu": 0.001, "wall": 0.001}
+                lives[side].visits[row] = {"cpu": [seconds, 1.001 * seconds], "wall": [2 * seconds, 2 * seconds]}
                 lives[side].results[row] = Result(None, [1.0, 2.0], 1e-6)
-        yield Pair(rng.choice(SIDES), lives)
+        yield Pair(rng.choice(SIDES), lives, 2.0)
 
 
 @pytest.fixture
@@ -158,8 +158,7 @@ def test_a_stored_run_is_of_the_form_that_the_schema_describes(judged, tmp_path)
     earlier = stored.load(path)
     assert earlier.build == BUILD
     first = earlier.next()
-    assert first.side == BASELINE
-    assert first.figures == one.campaign.pairs[0].lives[CANDIDATE].figures
+    assert first.visits == one.campaign.pairs[0].lives[CANDIDATE].visits
     assert first.results == one.campaign.pairs[0].lives[CANDIDATE].results
 
 
@@ -167,7 +166,7 @@ def test_a_stored_run_is_used_a_process_a_pair_and_then_it_is_over(judged, tmp_p
     path = tmp_path / "run.json"
     report.write(judged({"a": 1.0}, 3, gate_json=str(path)))
     one = judged({"a": 1.0}, 0, against=str(path))
-    fresh = (pair.lives[CANDIDATE] for pair in made_up({"a": 1.0}, 9))
+    fresh = (({CANDIDATE: pair.lives[CANDIDATE]}, 1.0) for pair in made_up({"a": 1.0}, 9))
     one.processes = type("Fake", (), {"live": lambda *_: next(fresh)})()
     one.compare(["a"], lambda _: None)
     assert len(one.campaign.pairs) == 3
@@ -182,7 +181,7 @@ def test_a_stored_run_of_another_machine_is_refused(judged, tmp_path, key, monke
     report.write(judged({"a": 1.0}, gate_json=str(path)))
     one = judged({"a": 1.0}, against=str(path))
     here = BUILD | {key: 8 if key == "threads" else "other"}
-    monkeypatch.setattr(run.Processes, "live", lambda *_, **__: Life(CANDIDATE, build=here, ended=True))
+    monkeypatch.setattr(run.Processes, "live", lambda *_, **__: ({CANDIDATE: Life(build=here)}, 1.0))
     with (
         pytest.raises(GateError, match=f"cannot be compared with this run: {key.replace('_', ' ')} was"),
         one.machine(),
@@ -194,7 +193,7 @@ def test_a_stored_run_of_other_dtypes_is_refused(judged, tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     report.write(judged({"a": 1.0}, gate_json=str(path)))
     one = judged({"a": 1.0}, against=str(path), dtype="bfloat16")
-    monkeypatch.setattr(run.Processes, "live", lambda *_, **__: Life(CANDIDATE, build=BUILD, ended=True))
+    monkeypatch.setattr(run.Processes, "live", lambda *_, **__: ({CANDIDATE: Life(build=BUILD)}, 1.0))
     with pytest.raises(GateError, match="precisions was None, is"), one.machine():
         pass
 
@@ -240,8 +239,9 @@ def test_an_option_that_makes_no_sense_is_one_line(asked, change, said):
 
 
 def test_a_subject_that_neither_build_has_is_one_line(asked, monkeypatch):
-    def live(processes, side, python, rows, check):
-        return Life(side, absent={"mod:f": "ModuleNotFoundError: No module named 'mod'"}, ended=True)
+    def live(processes, pythons, rows, checks):
+        absent = {"mod:f": "ModuleNotFoundError: No module named 'mod'"}
+        return {side: Life(absent=absent) for side in pythons}, 1.0
 
     monkeypatch.setattr(run.Processes, "live", live)
     one = run.Run(asked(against=sys.executable, subject="mod:f"), home=None)
@@ -383,9 +383,11 @@ def test_calibration_says_what_this_machine_can_see(judged, tmp_path, capsys, mo
     report.write(judged({"a": 1.0, "b": 1.0}, gate_json=str(path)))
     assert main(["gate", "--calibrate", "--against", str(path), "--seed", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("8 pairs of 2 rows recorded; 20 tables drawn")
-    assert lines[1].startswith("no slowdown: red 0.0% [0.0%, ")
-    assert lines[1].endswith("; promised: at most 1.0%")
+    assert lines[0].startswith("8 pairs of 2 rows recorded; ")
+    assert lines[1].startswith("as recorded, no pair used twice, ")
+    assert lines[2].startswith("20 tables drawn from them")
+    assert lines[3].startswith("no slowdown: red 0.0% [0.0%, ")
+    assert lines[3].endswith("; promised: at most 1.0%")
     assert lines[-1].startswith("30 minutes see +")
 
 
@@ -396,7 +398,7 @@ def test_calibration_records_every_row_in_every_pair(pythons, monkeypatch, tmp_p
     call = ["gate", "--calibrate", "--candidate", pythons[CANDIDATE], "--rows", "steady", "--rows", "other"]
     assert main([*call, "--gate-budget", "3s", "--gate-json", str(path)]) == 0
     pairs = json.loads(path.read_text())["pairs"]
-    assert all(pair[side]["figures"].keys() == {"steady", "other"} for pair in pairs for side in SIDES)
+    assert all(pair[side]["visits"].keys() == {"steady", "other"} for pair in pairs for side in SIDES)
 
 
 def test_calibration_of_two_builds_is_a_contradiction(capsys):

@@ -1,5 +1,6 @@
 """What goes wrong in a process of the gate: said, retried, and in the end a verdict of its own."""
 
+import math
 import os
 import random
 import signal
@@ -13,7 +14,10 @@ import pytest
 from selftests.toy_rows import toy_job
 from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError, pairs
 from torchclaims.gate.campaign import Campaign
+from torchclaims.gate.child import VISITS
 from torchclaims.gate.decision import Rule
+from torchclaims.gate.interpreter import interpreter
+from torchclaims.gate.life import Life, Result
 from torchclaims.gate.run import interruptible
 
 
@@ -23,7 +27,7 @@ def live(pythons):
 
     def run(name, **changes):
         with pairs.Processes(toy_job(**changes)) as processes:
-            return processes.live(CANDIDATE, pythons[CANDIDATE], [name], [name])
+            return processes.live({CANDIDATE: pythons[CANDIDATE]}, [name], {CANDIDATE: [name]})[0][CANDIDATE]
 
     return run
 
@@ -31,9 +35,10 @@ def live(pythons):
 def test_a_sound_process_sends_times_and_results(live):
     life = live("steady")
     assert life.void is None
-    assert life.figures["steady"].keys() == {"cpu", "wall"}
-    assert 0 < life.figures["steady"]["wall"] < 1
-    assert life.results["steady"] == pairs.Result(None, [1.0, 2.0], 1e-6)
+    assert life.visits["steady"].keys() == {"cpu", "wall"}
+    assert len(life.visits["steady"]["wall"]) == life.turns["steady"] == VISITS
+    assert 0 < life.median("steady", "wall") < 1
+    assert life.results["steady"] == Result(None, [1.0, 2.0], 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def test_an_exception_is_the_rows_own(live, name, reason):
 
 def test_what_a_process_prints_disturbs_nobody(live, capfd):
     life = live("prints")
-    assert "prints" in life.figures
+    assert "prints" in life.visits
     assert life.void is None
     assert capfd.readouterr() == ("", "")
 
@@ -74,9 +79,10 @@ def test_what_a_process_prints_disturbs_nobody(live, capfd):
     [
         None,
         b"\x80\x04.",
-        ["row", "steady", {"cpu": float("nan")}],
-        ["row", "steady", {"cpu": -1.0}],
-        ["row", "steady", {}],
+        ["visit", "steady", {"cpu": float("nan")}],
+        ["visit", "steady", {"cpu": -1.0}],
+        ["visit", "steady", {}],
+        ["turns", "steady", 0],
         ["result", "steady", None, ["1"], 0.0],
         ["rows", [1]],
         ["sing", "steady"],
@@ -84,7 +90,7 @@ def test_what_a_process_prints_disturbs_nobody(live, capfd):
 )
 def test_what_is_no_message_is_refused(message):
     with pytest.raises(ValueError):
-        pairs.Life(CANDIDATE).take(message)
+        Life().take(message)
 
 
 def test_a_torch_that_cannot_be_imported_is_said(live):
@@ -97,8 +103,8 @@ def test_a_torch_that_cannot_be_imported_is_said(live):
 def test_an_interpreter_without_torch_is_said(pythons):
     sources = {name: text for name, text in toy_job().sources.items() if name != "torch"}
     with pairs.Processes(toy_job(sources=sources)) as processes:
-        life = processes.live(CANDIDATE, pythons[CANDIDATE], [])
-    assert life.void == "cannot import torch: ModuleNotFoundError: No module named 'torch'"
+        lives, _ = processes.live({CANDIDATE: pythons[CANDIDATE]})
+    assert lives[CANDIDATE].void == "cannot import torch: ModuleNotFoundError: No module named 'torch'"
 
 
 def write_script(path, text):
@@ -119,28 +125,29 @@ def write_script(path, text):
 def test_what_is_no_interpreter_is_one_line(tmp_path, script, said):
     path = write_script(tmp_path / "python", script)
     with pytest.raises(GateError) as error:
-        pairs.interpreter("--against", path)
+        interpreter("--against", path)
     assert f"--against: {path} {said}" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_an_interpreter_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(GateError, match=r"^--against: cannot run .*nowhere: it is no program; check the path$"):
-        pairs.interpreter("--against", str(tmp_path / "nowhere"))
+        interpreter("--against", str(tmp_path / "nowhere"))
     with pytest.raises(GateError, match=r"name its interpreter, as in .*bin/python$"):
-        pairs.interpreter("--against", str(tmp_path))
+        interpreter("--against", str(tmp_path))
 
 
 def test_a_venv_stays_itself(tmp_path):
     link = tmp_path / "python"
     link.symlink_to(sys.executable)
-    assert pairs.interpreter("--against", str(link)) == str(link)
+    assert interpreter("--against", str(link)) == str(link)
 
 
 def test_an_interpreter_that_prints_as_it_starts_is_void(tmp_path, pythons):
     script = write_script(tmp_path / "python", f'#!/bin/sh\necho garbage\nexec {pythons[CANDIDATE]} "$@"\n')
     with pairs.Processes(toy_job()) as processes:
-        assert processes.live(CANDIDATE, script, ["steady"]).void == "prints something as it starts"
+        lives, _ = processes.live({CANDIDATE: script}, ["steady"])
+    assert lives[CANDIDATE].void == "prints something as it starts"
 
 
 def test_a_path_with_a_space_is_a_path(tmp_path, pythons):
@@ -148,7 +155,8 @@ def test_a_path_with_a_space_is_a_path(tmp_path, pythons):
     folder.mkdir()
     (folder / "candidate").symlink_to(pythons[CANDIDATE])
     with pairs.Processes(toy_job()) as processes:
-        assert processes.live(CANDIDATE, str(folder / "candidate"), ["steady"]).figures
+        lives, _ = processes.live({CANDIDATE: str(folder / "candidate")}, ["steady"])
+    assert lives[CANDIDATE].visits
 
 
 def children():
@@ -162,7 +170,7 @@ def test_ctrl_c_leaves_no_process(pythons):
     threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), interruptible(), pairs.Processes(toy_job(silence=60.0)) as processes:
-        processes.live(CANDIDATE, pythons[CANDIDATE], ["hangs"])
+        processes.live(pythons, ["hangs"])
     assert time.monotonic() - started < 5
     assert len(children() - before) <= 1
 
@@ -218,15 +226,58 @@ def test_other_results_are_a_finding(pythons):
     }
 
 
-def test_both_sides_have_the_same_order_of_rows_and_a_coin_says_who_is_first(monkeypatch):
-    monkeypatch.setattr(pairs.Processes, "live", lambda _, side, python, rows, check: pairs.Life(side, listed=rows))
-    rng, names = random.Random(1), [str(number) for number in range(9)]
-    unchecked: dict = dict.fromkeys(SIDES, ())
-    drawn = [pairs.Processes(toy_job()).pair(dict.fromkeys(SIDES, ""), names, unchecked, rng) for _ in range(200)]
-    assert 70 < sum(pair.first == BASELINE for pair in drawn) < 130
-    assert all(pair.lives[BASELINE].listed == pair.lives[CANDIDATE].listed for pair in drawn)
-    assert len({tuple(pair.lives[BASELINE].listed) for pair in drawn}) > 150
-    assert all(next(iter(pair.lives)) == pair.first for pair in drawn)
+def test_both_take_turns_and_turns_at_being_first(monkeypatch):
+    """At rows in a random order, the same for both; a coin says who begins."""
+    asked = []
+
+    class Recorded:
+        def __init__(self, group, python, job):
+            self.python, self.life = python, Life()
+
+        def wait(self):
+            asked.append((self.python, "ready", None))
+
+        def ask(self, what, row=None):
+            asked.append((self.python, what, row))
+            self.life.turns[row] = 3
+
+        def close(self):
+            asked.append((self.python, "close", None))
+
+    monkeypatch.setattr(pairs, "Process", Recorded)
+    processes, rng, names = pairs.Processes(toy_job()), random.Random(1), ["a", "b", "c"]
+    firsts, orders = [], set()
+    for _ in range(200):
+        asked.clear()
+        pair = processes.pair({BASELINE: "old", CANDIDATE: "new"}, names, pairs.NO_CHECKS, rng)
+        turns = [(who, row) for who, what, row in asked if what == "visit"]
+        one, other = ("old", "new") if pair.first == BASELINE else ("new", "old")
+        rows = [row for who, row in turns[:6:2]]
+        sweep = [(who, row) for row in rows for who in (one, other)]
+        back = [(who, row) for row in rows for who in (other, one)]
+        assert turns == [*sweep, *back, *sweep]
+        firsts.append(pair.first)
+        orders.add(tuple(rows))
+    assert 70 < firsts.count(BASELINE) < 130
+    assert len(orders) == 6
+
+
+def test_who_is_alone_with_a_row_only_shows_that_it_works(pythons):
+    with pairs.Processes(toy_job()) as processes:
+        lives, _ = processes.live(pythons, ["gone", "steady"])
+    assert len(lives[BASELINE].visits["gone"]["cpu"]) == 1
+    assert "gone" in lives[CANDIDATE].absent
+    assert len(lives[BASELINE].visits["steady"]["cpu"]) == VISITS
+
+
+def test_what_slows_both_for_a_while_leaves_no_trace():
+    """The machine is half as fast in some turns; the candidate takes 1 % longer in all."""
+    lives = {side: Life() for side in SIDES}
+    for disturbed in (1, 1, 2, 2, 2, 1, 2):
+        for side, seconds in zip(SIDES, (1e-3, 1.01e-3), strict=True):
+            lives[side].take(["visit", "row", {"cpu": disturbed * seconds}])
+    assert pairs.Pair(BASELINE, lives, 1.0).log_ratios("row")["cpu"] == pytest.approx([math.log(1.01)] * 7)
+    assert len(pairs.Pair(None, lives, 1.0).log_ratios("row")["cpu"]) == 1
 
 
 @pytest.mark.parametrize(("chosen", "seen"), [(None, "passive"), ("ACTIVE", "active")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchclaims.gate import sources
-from torchclaims.gate.pairs import Job
+from torchclaims.gate.life import Job
 
 TORCH = """
 __version__ = "0.0+toy"

@@ -172,6 +172,7 @@ def test_states_default_to_zeros(cell, rng, kind):
 
 
 @claim("rnn-projection")
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("steps", "batch", "features", "hidden", "options"), PROJECTIONS.values(), ids=PROJECTIONS)
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
 def test_projection(cell, rng, steps, batch, features, hidden, options, given):
@@ -277,6 +278,7 @@ def test_packed(cell, rng, kind, options, given, lengths):
 
 
 @claim("rnn-packed")
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 def test_packed_projection(cell, rng):
     layer = cell.place(nn.LSTM(3, 4, proj_size=2, bidirectional=True))
     x = tensors(cell, rng, (4, 2, 3))[0]

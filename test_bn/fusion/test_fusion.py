@@ -44,7 +44,7 @@ def assert_folded(cell, rng, layer, bn, shape, fuse):
     fused = fuse(layer, bn)
     scale = (1 if bn.weight is None else bn.weight.abs()) / (bn.running_var + bn.eps).sqrt()
     offset = float(((bn.running_mean.abs() * scale).max() + 1).detach()) * 3
-    size = float(x.abs().max() * layer.weight.abs().sum() * scale.max().detach() + offset)
+    size = float((x.abs().max() * layer.weight.abs().sum() * scale.max()).detach()) + offset
     bound = gamma(layer.weight.numel() + 24, accumulation_unit(cell)) * size
     assert_within(fused(x), expected, bound, what="output of the fused layer", because=BECAUSE)
     return fused

@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError, calibrate
-from torchclaims.gate.decision import Rule, log_ratio
+from torchclaims.gate import GateError, calibrate
+from torchclaims.gate.decision import Rule
 from torchclaims.gate.pairs import Pair
 
 TABLES = 400  # that are drawn for each slowdown
@@ -28,32 +28,30 @@ def log_ratios(pairs: Sequence[Pair]) -> list[calibrate.Pair]:
 
 
 def _of_row(pair: Pair, row: str) -> dict[str, float]:
-    baseline, candidate = (pair.lives[side] for side in (BASELINE, CANDIDATE))
-    ratios = {kind: log_ratio(value, baseline.figures[row][kind]) for kind, value in candidate.figures[row].items()}
-    errors = {
-        kind + calibrate.ERROR: math.hypot(baseline.scatter[row][kind], candidate.scatter[row][kind])
-        for kind in ratios
-        if all(kind in life.scatter.get(row, {}) for life in (baseline, candidate))
-    }
-    return ratios | errors
+    known = {}
+    for kind, ratios in pair.log_ratios(row).items():
+        known[kind] = statistics.median(ratios)
+        if len(ratios) > 1:
+            known[kind + calibrate.ERROR] = statistics.stdev(ratios) / math.sqrt(len(ratios))
+    return known
 
 
 def cost(pairs: Sequence[Pair], start: float) -> calibrate.Cost:
     """What a pair takes here; ``start`` is the seconds of a process that times nothing."""
-    sound = [pair for pair in pairs if pair.rows()]
-    row = statistics.median(
-        (sum(pair.lives[side].seconds for side in SIDES) - 2 * start) / len(pair.rows()) for pair in sound
-    )
-    return calibrate.Cost(2 * start, max(row, 0.0))
+    row = statistics.median((pair.seconds - start) / len(pair.rows()) for pair in pairs if pair.rows())
+    return calibrate.Cost(start, max(row, 0.0))
 
 
 def lines(pairs: Sequence[Pair], rule: Rule, budget: float, start: float, seed: int) -> Iterator[str]:
     """Tables drawn from the recorded pairs: those without and with a slowdown, and what a budget can see."""
     ratios, price = log_ratios(pairs), cost(pairs, start)
     yield (
-        f"{len(ratios)} pairs of {len(ratios[0])} rows recorded; {TABLES} tables drawn from them for each line,"
-        f" whole pairs at a time; {price(len(ratios[0])):.0f} s a pair, {budget / 60:.3g} minutes a table"
+        f"{len(ratios)} pairs of {len(ratios[0])} rows recorded; {price(len(ratios[0])):.0f} s a pair,"
+        f" {budget / 60:.3g} minutes a table"
     )
+    red, undecided = calibrate.in_order(ratios, rule, budget, price)
+    yield f"as recorded, no pair used twice, {red.of} tables: red {red}, undecided {undecided}"
+    yield f"{TABLES} tables drawn from them for each line, whole pairs at a time:"
     for slowdown in (0.0, *calibrate.SLOWDOWNS):
         outcome = calibrate.simulate(
             ratios, rule, slowdown=slowdown, tables=TABLES, budget=budget, cost=price, seed=seed

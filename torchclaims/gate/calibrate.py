@@ -12,6 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -65,6 +66,8 @@ class Rate:
         return float(found.low), float(found.high)
 
     def __str__(self) -> str:
+        if not self.of:
+            return "none"
         low, high = self.interval()
         return f"{self.share:.1%} [{low:.1%}, {high:.1%}]"
 
@@ -142,6 +145,18 @@ def judge(draws: Iterator[Pair], rows: Sequence[str], rule: Rule, budget: float,
             for kind in LOOSER.keys() & pair[row].keys():
                 table.add(row, kind, pair[row][kind])
     return table, seconds
+
+
+def in_order(pairs: Sequence[Pair], rule: Rule, budget: float, cost: Cost) -> tuple[Rate, Rate]:
+    """How many tables of the pairs just as they were recorded, none used twice, ended red and how many undecided.
+
+    Each takes up where the one before has ended; the last, for which pairs run out, does not count.
+    """
+    rows, rest, codes = list(pairs[0]), iter(pairs), []
+    with suppress(StopIteration):
+        while cost(len(rows)) <= budget:
+            codes.append(judge(rest, rows, rule, budget, cost)[0].exit_code())
+    return Rate(codes.count(1), len(codes)), Rate(codes.count(3), len(codes))
 
 
 def rivals(draws: Iterator[Pair]) -> dict[str, bool]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torchclaims.gate import BASELINE, CANDIDATE, SIDES
-from torchclaims.gate.decision import Rule, Table, Verdict, log_ratio
-from torchclaims.gate.pairs import Pair, Result
+from torchclaims.gate.decision import Rule, Table, Verdict
+from torchclaims.gate.life import Result
+from torchclaims.gate.pairs import Pair
 
 TRIES = 3  # failures of one row on one side after which it is left
 
@@ -108,14 +109,13 @@ class Campaign:
             for row, reason in life.errors.items():
                 self._fail(side, row, reason)
             self._absent |= {(side, row): reason for row, reason in life.absent.items()}
-            self._works |= {(side, row) for row in life.figures}
+            self._works |= {(side, row) for row in life.visits}
             self._results[side] |= life.results
             for row in life.results:
                 self._compare(row)
-        baseline, candidate = (pair.lives[side].figures for side in SIDES)
         for row in pair.rows():
-            for kind, seconds in candidate[row].items():
-                self.table.add(row, kind, log_ratio(seconds, baseline[row][kind]))
+            for kind, ratios in pair.log_ratios(row).items():
+                self.table.add(row, kind, statistics.median(ratios))
         for row in self.open_rows():
             self._settle(row)
 
@@ -129,8 +129,8 @@ class Campaign:
 
     def medians(self, row: str, kind: str) -> dict[str, float]:
         """Seconds a call on each side: the median over the processes of the pairs that count."""
-        figures = [pair.lives for pair in self.pairs if row in pair.rows()]
-        return {side: statistics.median(lives[side].figures[row][kind] for lives in figures) for side in SIDES}
+        lives = [pair.lives for pair in self.pairs if row in pair.rows()]
+        return {side: statistics.median(both[side].median(row, kind) for both in lives) for side in SIDES}
 
     def _fail(self, side: str, row: str | None, reason: str) -> None:
         self._failures[side, row] += 1
@@ -180,7 +180,7 @@ class Campaign:
 
     def _length_of_a_pair(self) -> float:
         """Seconds that the next pair may take; the first, which checks results too, says little of the second."""
-        return min((sum(life.seconds for life in pair.lives.values()) for pair in self.pairs[1:][-2:]), default=0.0)
+        return min((pair.seconds for pair in self.pairs[1:][-2:]), default=0.0)
 
 
 def _distance(one: float, other: float) -> float:

@@ -13,22 +13,20 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
-import math
 import os
 import platform
 import statistics
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-VISITS = 5  # to each row, in turns with the others, so that a disturbance of a second meets no row alone
+VISITS = 15  # to each row, in turns with the other process and the other rows: a disturbance meets nobody alone
 FEWEST = 3  # visits to a row whose call takes longer than a row's share of time
 COLD = 1e-2  # seconds: a call that takes longer warms its caches itself
-GROUP = 8  # rows whose networks are in memory together
 SAMPLE = 1e-3  # seconds that one sample takes at least, so that the clock's own cost does not count
 
 # What a release raises for something that it does not have yet.
@@ -63,11 +61,12 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 
 class Child:
-    """One process' life: it announces each row before it touches it, so that a crash is known to be that row's."""
+    """One process' life: it does what it is asked, a command at a time, and says when that is done."""
 
     def __init__(self, channel: Any, job: dict[str, Any]) -> None:
         self.channel = channel
         self.job = job
+        self.timers: dict[str, Timer] = {}
 
     def say(self, *message: Any) -> None:
         """Sends ``message``, and from now may stay silent for the time limit once more."""
@@ -75,7 +74,7 @@ class Child:
         self.channel.send(message)
 
     def live(self) -> None:
-        """Imports torch, says what was found, and times the rows in groups."""
+        """Imports torch, says what was found, and does what it is asked until nobody asks any more."""
         # OpenMP reads this once, when it is loaded. Threads that wait in a loop burn a time slice at every parallel
         # region as soon as anything else wants their core: calls of 0.1 ms were seen to take 8.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -94,47 +93,54 @@ class Child:
         self.say("build", describe(torch, self.job["device"]))
         if self.job["lists"]:
             self.say("rows", [str(row) for row in self.rows(self.job["precisions"])])
-        rows = self.job["rows"]
-        for start in range(0, len(rows), GROUP):
-            self.measure(rows[start : start + GROUP])
-        self.say("end")
-
-    def measure(self, names: Sequence[str]) -> None:
-        """Times the rows ``names``, in turns, and sends their medians; a row that fails says so and is left."""
-        subjects = {}
-        for name in names:
-            self.say("begin", name)
-            try:
-                subject = self.subject(name)
-            except ABSENT as error:
-                self.say("absent", name, _line(error))
-                continue
-            except Exception as error:
-                self.say("error", name, _line(error))
-                continue
-            subjects[name] = subject
-        timers = {}
-        for name, subject in subjects.items():
-            self.say("begin", name)
-            try:
-                if name in self.job["check"]:
-                    self.say("result", name, subject.check(), _plain(subject.digest()), float(subject.allowance()))
-                timers[name] = Timer(subject, self.job["device"], self.job["seconds"])
-            except Exception as error:
-                self.say("error", name, _line(error))
-        gc.collect()
         gc.disable()
-        for number in range(VISITS):
-            for name in [name for name, timer in timers.items() if number < timer.visits]:
-                self.say("begin", name)
-                try:
-                    timers[name].visit()
-                except Exception as error:
-                    self.say("error", name, _line(error))
-                    del timers[name]
-        gc.enable()
-        for name, timer in timers.items():
-            self.say("row", name, timer.medians(), timer.errors())
+        gc.collect()
+        gc.freeze()  # what is imported stays: walking it after each group of rows would take longer than they do
+        self.done()
+        for what, row in self.channel:
+            faulthandler.dump_traceback_later(self.job["silence"], exit=True)
+            COMMANDS[what](self, row)
+            self.done()
+
+    def done(self) -> None:
+        """Says so; while others have their turn this process may be silent."""
+        self.say("done")
+        faulthandler.cancel_dump_traceback_later()
+
+    def check(self, name: str) -> None:
+        """Prepares a row, and sends what it computes."""
+        self.prepare(name, check=True)
+
+    def prepare(self, name: str, *, check: bool = False) -> None:
+        """Makes a row ready to be visited, and says how often it is to be; one that fails says so and is left."""
+        try:
+            subject = self.subject(name)
+        except ABSENT as error:
+            self.say("absent", name, _line(error))
+            return
+        except Exception as error:
+            self.say("error", name, _line(error))
+            return
+        try:
+            if check:
+                self.say("result", name, subject.check(), _plain(subject.digest()), float(subject.allowance()))
+            self.timers[name] = Timer(subject, self.job["device"], self.job["seconds"])
+        except Exception as error:
+            self.say("error", name, _line(error))
+        else:
+            self.say("turns", name, self.timers[name].visits)
+
+    def visit(self, name: str) -> None:
+        """Times a row for a little while, and sends the medians."""
+        try:
+            self.say("visit", name, self.timers[name].visit())
+        except Exception as error:
+            self.say("error", name, _line(error))
+
+    def clear(self, name: None) -> None:
+        """Forgets the rows that were prepared."""
+        self.timers.clear()
+        gc.collect()
 
     def subject(self, name: str) -> Any:
         """The row ``name`` of the benchmarks, or the user's own subject, ready to be called."""
@@ -152,14 +158,21 @@ class Child:
         return result
 
 
+COMMANDS: dict[str, Callable[[Child, Any], None]] = {
+    "check": Child.check,
+    "prepare": Child.prepare,
+    "visit": Child.visit,
+    "clear": Child.clear,
+}
+
+
 class Timer:
-    """Samples of one row, in seconds a call."""
+    """Times one row, a visit at a time, in seconds a call."""
 
     def __init__(self, subject: Any, device: str, seconds: float) -> None:
         clocks = importlib.import_module("torchclaims.measure.clocks")
         self.clock = clocks.Clock.of(device)
         self.subject = subject
-        self.samples: dict[str, list[float]] = {}
         self.call()  # the first call allocates and compiles
         start = time.perf_counter()
         took = self.call()
@@ -179,32 +192,22 @@ class Timer:
             function()
         return float(self.clock()) - float(start)
 
-    def visit(self) -> None:
-        """Takes samples for the time that one visit has."""
+    def visit(self) -> dict[str, float]:
+        """For each kind of time the median of as many samples as one visit has time for."""
         if self.is_cold:
             self.call()
         self.clock.reset()
         for _ in range(self.count):
             self.call(self.loops)
+        samples: dict[str, list[float]] = {}
         for interval in self.clock.intervals():
             if interval.device is None:
                 seconds = {"cpu": interval.cpu, "wall": interval.wall}
             else:
                 seconds = {"device": interval.device, "host": interval.wall}
             for kind, value in seconds.items():
-                self.samples.setdefault(kind, []).append(value / self.loops)
-
-    def medians(self) -> dict[str, float]:
-        """Seconds a call, for each kind of time."""
-        return {kind: statistics.median(values) for kind, values in self.samples.items()}
-
-    def errors(self) -> dict[str, float]:
-        """Relative standard errors as the samples alone have them, which say nothing of other processes."""
-        return {
-            kind: statistics.stdev(values) / statistics.mean(values) / math.sqrt(len(values))
-            for kind, values in self.samples.items()
-            if len(values) > 1 and statistics.mean(values) > 0
-        }
+                samples.setdefault(kind, []).append(value / self.loops)
+        return {kind: statistics.median(values) for kind, values in samples.items()}
 
 
 def describe(torch: Any, device: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ else:
     import tomli as tomllib
 
 from torchclaims.gate import GateError
-from torchclaims.gate.pairs import interpreter
+from torchclaims.gate.interpreter import interpreter
 from torchclaims.report import files
 
 PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16 autocast"}  # --dtype -> what rows are called

@@ -1,129 +1,54 @@
-"""Fresh processes, a pair at a time: what each found out, or why it is void.
+"""Fresh processes, a pair at a time, in turns.
 
-Everything that a process says comes through execnet's own serialisation of plain values; nothing is unpickled.
+Both processes of a pair live at the same time and take turns of some milliseconds at each row, so that a machine that
+is faster now than in a second is so for both: of the ratios of neighbouring turns the median is the pair's figure.
+A GPU in exclusive-process mode has no room for a pair.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import random
-import re
-import shlex
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import execnet
 
-from torchclaims.gate import SIDES, GateError, child
+from torchclaims.gate import SIDES
+from torchclaims.gate.child import VISITS
+from torchclaims.gate.decision import log_ratio
+from torchclaims.gate.life import Job, Life
+from torchclaims.gate.process import Process
 
-OLDEST_PYTHON = (3, 9)
-SILENCE = 60.0  # seconds without a word after which a process hangs
-COMPILING = 600.0  # likewise, where networks are compiled
-HANGS = "hangs"
-DUMP = "(most recent call first):"  # how faulthandler heads a thread's traceback
-PATIENCE = 5.0  # seconds that a process is given to end by itself
+GROUP = 8  # rows whose networks are in memory together
+PATIENCE = 5.0  # seconds that processes are given to end by themselves
 
-Figures = dict[str, float]  # kind of time -> seconds a call
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is asked of every process: the sources it needs, where it computes, how long it times each row (seconds)."""
-
-    sources: dict[str, str]
-    device: str = ""  # cuda where there is one, else cpu
-    mode: str = "eager"
-    precisions: tuple[str, ...] | None = None  # of the rows that are listed; None: those that the device has
-    threads: int = 0  # as torch chooses
-    seconds: float = 0.15
-    seed: int = 0
-    subject: bool = False
-    silence: float = SILENCE
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a row computed: what is ``wrong`` with it, or None; numbers to compare, and by how much each may be off."""
-
-    wrong: str | None
-    digest: list[float]
-    allowed: float
-
-
-@dataclass
-class Life:
-    """What one process said. ``void`` is why none of it counts; ``row`` is what it was doing then."""
-
-    side: str
-    seconds: float = 0.0
-    build: dict[str, Any] = field(default_factory=dict)
-    listed: list[str] = field(default_factory=list)
-    figures: dict[str, Figures] = field(default_factory=dict)
-    scatter: dict[str, dict[str, float]] = field(default_factory=dict)  # relative standard errors within the process
-    results: dict[str, Result] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
-    void: str | None = None
-    row: str | None = None
-    ended: bool = False
-
-    def take(self, message: Any) -> None:
-        """Notes one message.
-
-        Raises:
-            ValueError: it is none that a process of ours sends.
-        """
-        match message:
-            case ["build", dict(build)]:
-                self.build = build
-            case ["rows", [*rows]] if all(isinstance(row, str) for row in rows):
-                self.listed = rows
-            case ["begin", str(row)]:
-                self.row = row
-            case ["result", str(row), str() | None as wrong, [*digest], float(allowed)] if _are_floats(digest):
-                self.results[row] = Result(wrong, digest, allowed)
-            case ["row", str(row), dict(figures), dict(scatter)] if (
-                figures and all(map(_is_time, figures.values())) and _are_floats(scatter.values())
-            ):
-                self.figures[row], self.scatter[row] = figures, scatter
-            case ["absent", str(row), str(reason)]:
-                self.absent[row] = reason
-            case ["error", str(row), str(reason)]:
-                self.errors[row] = reason
-            case ["unfit", str(reason)]:
-                self.void, self.ended = reason, True
-            case ["end"]:
-                self.row, self.ended = None, True
-            case _:
-                raise ValueError(repr(message)[:80])
+Checks = Mapping[str, Collection[str]]  # side -> the rows whose results are checked
+NO_CHECKS: Checks = MappingProxyType(dict.fromkeys(SIDES, ()))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two fresh processes, one after the other; ``first`` is the side that ran first."""
+    """Two fresh processes, and the seconds that they took; ``first`` is who began, None if they took no turns."""
 
-    first: str
-    lives: dict[str, Life]
-
-    @property
-    def is_void(self) -> bool:
-        """Whether one of them ended badly, which leaves neither to count."""
-        return any(life.void for life in self.lives.values())
+    first: str | None
+    lives: Mapping[str, Life]
+    seconds: float
 
     def rows(self) -> list[str]:
-        """The rows that both have figures of; none of a void pair."""
-        baseline, candidate = (self.lives[side].figures for side in SIDES)
-        return [] if self.is_void else [row for row in baseline if row in candidate]
+        """The rows that both have timed; none of a pair of which one ended badly, which leaves neither to count."""
+        baseline, candidate = (self.lives[side] for side in SIDES)
+        return [] if baseline.void or candidate.void else [row for row in baseline.visits if row in candidate.visits]
+
+    def log_ratios(self, row: str) -> dict[str, list[float]]:
+        """For each kind of time log(candidate / baseline), turn by turn, or a single one of those who took none."""
+        baseline, candidate = (self.lives[side] for side in SIDES)
+        kinds = [kind for kind in baseline.visits[row] if kind in candidate.visits[row]]
+        if self.first is None:
+            return {kind: [log_ratio(candidate.median(row, kind), baseline.median(row, kind))] for kind in kinds}
+        turns = {kind: zip(candidate.visits[row][kind], baseline.visits[row][kind], strict=False) for kind in kinds}
+        return {kind: [log_ratio(*both) for both in pairs] for kind, pairs in turns.items()}
 
 
 class Processes:
@@ -139,136 +64,53 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.group.terminate(timeout=1.0)
 
-    def pair(
-        self, pythons: dict[str, str], rows: Sequence[str], checks: dict[str, Sequence[str]], rng: random.Random
-    ) -> Pair:
-        """A fresh process of each side, in random order, both with ``rows`` in the same order, which is random."""
+    def pair(self, pythons: Mapping[str, str], rows: Sequence[str], checks: Checks, rng: random.Random) -> Pair:
+        """A fresh process of each side; chance says who begins, and in which order both time the ``rows``."""
         order = rng.sample(SIDES, 2)
         # Where results are checked the rows stay in the table's order, in which they share what they are compared with.
         rows = list(rows) if any(checks.values()) else rng.sample(rows, len(rows))
-        lives = {side: self.live(side, pythons[side], rows, checks[side]) for side in order}
-        return Pair(order[0], lives)
+        lives, seconds = self.live({side: pythons[side] for side in order}, rows, checks)
+        return Pair(order[0], lives, seconds)
 
     def live(
-        self, side: str, python: str, rows: Sequence[str], check: Sequence[str] = (), *, lists: bool = False
-    ) -> Life:
-        """One fresh process of ``python`` that times ``rows``, and before that checks the results of ``check``.
+        self, pythons: Mapping[str, str], rows: Sequence[str] = (), checks: Checks = NO_CHECKS, *, lists: bool = False
+    ) -> tuple[dict[str, Life], float]:
+        """Lives of fresh processes, one of each side, and the seconds they took together.
 
-        With ``lists`` it names the rows that there are.
+        They start at the same time, and then time the ``rows`` in turns; of those in ``checks`` the results are checked
+        before. With ``lists`` they name the rows that there are.
         """
-        life = Life(side)
         started = time.perf_counter()
+        processes: dict[str, Process] = {}
         try:
-            with tempfile.NamedTemporaryFile(prefix="torchclaims-", suffix=".log") as log:
-                task = {"rows": list(rows), "check": list(check), "lists": lists, "log": log.name}
-                self._live(life, python, asdict(self.job) | task)
-                if life.void:
-                    life.void = _explained(life.void, Path(log.name))
-        except OSError as error:  # no room for the log
-            life.void = f"did not start: {_line(error)}"
-        life.seconds = time.perf_counter() - started
-        return life
-
-    def _live(self, life: Life, python: str, job: dict[str, Any]) -> None:
-        pid = None
-        try:
-            channel = self.group.makegateway(f"popen//python={shlex.quote(python)}").remote_exec(child)
-            channel.send(job)
-            pid = _pid(channel.receive(self.job.silence))  # from now on it ends itself when it hangs
-            while not life.ended:
-                life.take(channel.receive(1.5 * self.job.silence))
-        except execnet.TimeoutError:
-            life.void = HANGS
-        except (EOFError, OSError) as error:
-            life.void = _end_of(pid) if pid else f"did not start: {_line(error)}"
-        except AssertionError:  # execnet's, for anything but its own first byte
-            life.void = "prints something as it starts"
-        except execnet.RemoteError as error:
-            life.void = _line(error)
-        except (ValueError, execnet.DataFormatError) as error:
-            life.void = f"sent what is no message: {_line(error)}"
+            for side, python in pythons.items():
+                processes[side] = Process(self.group, python, asdict(self.job) | {"lists": lists})
+            for process in processes.values():
+                process.wait()
+            for start in range(0, len(rows), GROUP):
+                _time(processes, rows[start : start + GROUP], checks)
         finally:
-            if pid is not None and not life.ended:
-                _kill(pid)
+            for process in processes.values():
+                process.close()
             self.group.terminate(timeout=PATIENCE)
+        return {side: process.life for side, process in processes.items()}, time.perf_counter() - started
 
 
-def interpreter(option: str, name: str) -> str:
-    """The absolute path of the Python interpreter ``name``, which must answer; symbolic links stay, as venvs need.
-
-    Raises:
-        GateError: there is none, it is no Python, or one that is too old.
-    """
-    found = shutil.which(name)
-    if found is None:
-        hint = (
-            f"name its interpreter, as in {Path(name) / 'bin' / 'python'}" if Path(name).is_dir() else "check the path"
-        )
-        raise GateError(f"{option}: cannot run {name}: it is no program; {hint}")
-    path = os.path.abspath(found)
-    command = [path, "-c", "import sys; print(*sys.version_info[:2])"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
-        raise GateError(f"{option}: {path} does not answer as a Python interpreter: {_line(error)}") from None
-    version = re.fullmatch(r"(\d+) (\d+)\n", answer.stdout)
-    if answer.returncode or not version:
-        said = (answer.stderr if answer.returncode else answer.stdout).strip()
-        raise GateError(
-            f"{option}: {path} does not answer as a Python interpreter: exit code {answer.returncode},"
-            f" it prints {said[-100:]!r}"
-        )
-    if tuple(map(int, version.groups())) < OLDEST_PYTHON:
-        raise GateError(f"{option}: {path} is Python {answer.stdout.strip().replace(' ', '.')}; 3.9 or later is needed")
-    return path
-
-
-def _pid(message: Any) -> int:
-    match message:
-        case ["pid", int(pid)]:
-            return pid
-    raise ValueError(repr(message)[:80])
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value < math.inf
-
-
-def _are_floats(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, float) for value in values)
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _end_of(pid: int) -> str:
-    """How a process that fell silent ended; execnet reaps it afterwards."""
-    for _ in range(100):
-        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if end is not None:
-            break
-        time.sleep(0.01)
-    else:
-        return "closed its channel"
-    if end.si_code == os.CLD_EXITED:
-        return f"ended with exit code {end.si_status}"
-    memory = ", as happens when memory runs out" if end.si_status == signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(end.si_status).name}{memory}"
-
-
-def _explained(end: str, log: Path) -> str:
-    """How a process ended, with what it printed at last; of dumped tracebacks, the main thread's innermost frame."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    if any(line.startswith("Timeout (") for line in lines):  # faulthandler ended it
-        end = HANGS
-    dumps = {line: following for line, following in pairwise(lines) if line.endswith(DUMP)}
-    frames = [frame for line, frame in dumps.items() if line.startswith("Current")] or list(dumps.values())
-    if frames:
-        return f"{end} in {frames[-1].removeprefix('File ')}"
-    return f"{end}; it said {lines[-1][:200]!r}" if lines else end
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[-300:] or type(error).__name__
+def _time(processes: Mapping[str, Process], rows: Sequence[str], checks: Checks) -> None:
+    """Has every process prepare the rows and then time them, in turns and in turns at being first."""
+    for row in rows:
+        for side, process in processes.items():
+            process.ask("check" if row in checks[side] else "prepare", row)
+    order = list(processes.values())
+    for number in range(VISITS):
+        for row in rows:
+            turns = [
+                process.life.turns[row] for process in order if row in process.life.turns and not process.life.void
+            ]
+            # Who is alone with a row has only to show that it works.
+            if turns and number < (min(turns) if len(turns) == len(order) else 1):
+                for process in order[:: -1 if number % 2 else 1]:
+                    if row in process.life.turns:
+                        process.ask("visit", row)
+    for process in order:
+        process.ask("clear")

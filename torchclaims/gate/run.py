@@ -15,8 +15,9 @@ from typing import Any
 from torchclaims.gate import BASELINE, CANDIDATE, GateError, sources, stored
 from torchclaims.gate.campaign import FAILED, INCOMPARABLE, TRIES, Campaign
 from torchclaims.gate.decision import Rule
+from torchclaims.gate.life import COMPILING, SILENCE, Job
 from torchclaims.gate.options import Request
-from torchclaims.gate.pairs import COMPILING, SILENCE, Job, Pair, Processes
+from torchclaims.gate.pairs import Pair, Processes
 
 NOT_SLOWER, SLOWER, INTERRUPTED, UNDECIDED = 0, 1, 2, 3  # exit codes; 4 is a call or a file that is wrong
 
@@ -86,9 +87,10 @@ class Run:
     def _describe(self, side: str, python: str) -> None:
         lists = side == CANDIDATE and self.home is not None
         for _ in range(TRIES):
-            life = self.processes.live(side, python, (), lists=lists)
+            lives, seconds = self.processes.live({side: python}, lists=lists)
+            life = lives[side]
             if not life.void:
-                self.builds[side] = life.build | {"start": life.seconds}
+                self.builds[side] = life.build | {"start": seconds}
                 self.listed = life.listed or self.listed
                 return
         raise GateError(f"the {side}, {python}, cannot be timed: {life.void}")
@@ -128,8 +130,8 @@ class Run:
         baseline = self.earlier.next()
         if baseline is None:
             return None
-        candidate = self.processes.live(CANDIDATE, self.request.candidate, rows, checks[CANDIDATE])
-        return Pair(BASELINE, {BASELINE: baseline, CANDIDATE: candidate})
+        lives, seconds = self.processes.live({CANDIDATE: self.request.candidate}, rows, checks)
+        return Pair(None, {BASELINE: baseline, **lives}, seconds)
 
     def settings(self) -> dict[str, Any]:
         """What was asked of both sides alike, as plain values; runs with other settings cannot be compared."""

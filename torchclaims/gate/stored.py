@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torchclaims.gate import BASELINE, CANDIDATE, SIDES, GateError
-from torchclaims.gate.pairs import Life, Pair, Result
+from torchclaims.gate import CANDIDATE, SIDES, GateError
+from torchclaims.gate.life import Life, Result
+from torchclaims.gate.pairs import Pair
 
 SCHEMA = "torchclaims-gate-1"
 
@@ -31,16 +32,15 @@ class Stored:
 
 def to_json(pair: Pair) -> dict[str, Any]:
     """A pair as plain values."""
-    return {"first": pair.first, **{side: _life_to_json(life) for side, life in pair.lives.items()}}
+    lives = {side: _life_to_json(life) for side, life in pair.lives.items()}
+    return {"first": pair.first, "seconds": pair.seconds, **lives}
 
 
 def _life_to_json(life: Life) -> dict[str, Any]:
     return {
-        "seconds": life.seconds,
         "void": life.void,
         "row": life.row,
-        "figures": life.figures,
-        "scatter": life.scatter,
+        "visits": life.visits,
         "results": {row: asdict(result) for row, result in life.results.items()},
         "absent": life.absent,
         "errors": life.errors,
@@ -62,7 +62,7 @@ def _finite(value: Any) -> Any:
 
 def pairs(document: dict[str, Any]) -> list[Pair]:
     """The pairs of an earlier run, both sides of each."""
-    return [Pair(one["first"], {side: _life(side, one[side]) for side in SIDES}) for one in document["pairs"]]
+    return [Pair(one["first"], {side: _life(one[side]) for side in SIDES}, one["seconds"]) for one in document["pairs"]]
 
 
 def load(path: Path) -> Stored:
@@ -72,7 +72,7 @@ def load(path: Path) -> Stored:
         GateError: ``path`` cannot be read, or is not what this release writes.
     """
     document = read(path)
-    lives = [_life(BASELINE, pair[CANDIDATE]) for pair in document["pairs"] if pair[CANDIDATE]["void"] is None]
+    lives = [_life(pair[CANDIDATE]) for pair in document["pairs"] if pair[CANDIDATE]["void"] is None]
     return Stored(document["builds"][CANDIDATE], document["settings"], document["started"], iter(lives))
 
 
@@ -98,9 +98,9 @@ def read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _life(side: str, stored: dict[str, Any]) -> Life:
+def _life(stored: dict[str, Any]) -> Life:
     results = {
         row: Result(one["wrong"], [math.nan if x is None else float(x) for x in one["digest"]], one["allowed"] or 0.0)
         for row, one in stored["results"].items()
     }
-    return Life(side, **(stored | {"results": results}), ended=True)
+    return Life(**(stored | {"results": results}))
