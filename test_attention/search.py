@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from test_attention.test_attention import ORDERS
+from test_attention.common import ORDERS
 from torchclaims import claim
 from torchclaims.reference import attention
 from torchclaims.search import search

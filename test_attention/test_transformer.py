@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from test_attention.test_attention import ORDERS, applied, masks_of, swapped, tensors
+from test_attention.common import ORDERS, applied, masks_of, swapped, tensors
 from torchclaims import claim
 from torchclaims.chance import assert_follows, uniform
 from torchclaims.comparison import assert_formula
