@@ -27,7 +27,7 @@ ALPHA, HYPOTHESES, PAIRS = 0.01, 40, 100
 SHIFT = math.log(1.05)
 LOOKS = (4, 6, 8, 11, 15, 21, 30, 42, 60, 84, 100)
 ROWS, WITHIN = 20, 0.005  # of the tables; the standard error that rounds within two processes suggest
-COST = Cost(start=5.0, row=0.6)  # seconds of a pair on two cores: two imports of torch, two times 0.3 s a row
+COST = Cost(start=2.4, row=0.8)  # seconds of a pair on two cores: torch imported by both at once, two times 0.4 s a row
 
 Noise = Callable[[np.random.Generator, float, tuple[int, ...]], Floats]
 Refuting = Callable[[Floats, float], np.ndarray]  # log ratios (repeats, pairs), level -> refuted after that pair?

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-VISITS = 15  # to each row, in turns with the other process and the other rows: a disturbance meets nobody alone
+VISITS = 30  # to each row, in turns with the other process and the other rows: a disturbance meets nobody alone
 FEWEST = 3  # visits to a row whose call takes longer than a row's share of time
 COLD = 1e-2  # seconds: a call that takes longer warms its caches itself
 SAMPLE = 1e-3  # seconds that one sample takes at least, so that the clock's own cost does not count

@@ -21,7 +21,7 @@ class Job:
     mode: str = "eager"
     precisions: tuple[str, ...] | None = None  # of the rows that are listed; None: those that the device has
     threads: int = 0  # as torch chooses
-    seconds: float = 0.15
+    seconds: float = 0.3
     seed: int = 0
     subject: bool = False
     silence: float = SILENCE
