@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from test_attention.common import ORDERS, applied, masks_of, swapped, tensors
+from test_losses.common import off_bends
 from torchclaims import claim
 from torchclaims.chance import assert_follows, uniform
 from torchclaims.comparison import assert_formula
 from torchclaims.covering import board, covering
 from torchclaims.reference import attention
+from torchclaims.reference.differentiation import Term
+from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "function": F.gelu, "module": nn.GELU(), "callable": lambda x: F.gelu(x)}
@@ -45,7 +48,9 @@ def parameters(module):
 
 
 def check(cell, rng, module, formula, shapes, **more):
-    inputs = tensors(cell, rng, *shapes)
+    weights = {name: Term(to_numpy(parameter)) for name, parameter in module.named_parameters()}
+    # The worst that rounding may do through so many layers is more than any input is off; what it does is far below.
+    inputs = off_bends(cell, lambda *x: formula(*x, **weights), lambda: tensors(cell, rng, *shapes), margin=1e-4)
     if not torch.is_grad_enabled():
         inputs = [one.detach() for one in inputs]
 
@@ -240,10 +245,10 @@ def test_causal_mask_is_detected(cell, rng, given):
     mask = nn.Transformer.generate_square_subsequent_mask(5).to(device=cell.device.name, dtype=cell.dtype)
     encoded = cell.run(stack.encoder)(x, mask=mask, is_causal=given)
     changed = x.detach().clone()
-    changed[3:] += 1.0
+    changed[3:] *= -1.0  # what is added to all features alike the norm takes off
     again = cell.run(stack.encoder)(changed, mask=mask, is_causal=given)
     assert torch.allclose(encoded[:3], again[:3], atol=1e-5)
-    assert not torch.allclose(encoded[3:], again[3:], atol=1e-3)
+    assert not torch.allclose(encoded[3:], again[3:], atol=1e-5)
     other = cell.tensor(np.zeros((5, 5)))
     assert torch.allclose(cell.run(stack.encoder)(x, mask=other), cell.run(stack.encoder)(x), atol=1e-5)
 
@@ -263,7 +268,7 @@ def test_padding_in_evaluation(cell, rng, lengths):
         assert seen.shape == x.shape
         for n, length in enumerate(lengths):
             alone = cell.run(stack)(x[n : n + 1, :length])[0]
-            assert torch.allclose(seen[n, :length], alone, atol=1e-4), f"sample {n} differs from itself alone"
+            assert torch.allclose(seen[n, :length], alone, atol=1e-3), f"sample {n} differs from itself alone"
 
 
 @claim("transformer-whole")
@@ -301,7 +306,7 @@ def test_transformer(cell, rng, batch_first, norm_first):
 def test_transformer_unbatched(cell, rng):
     model = made(cell, rng, nn.Transformer, 4, 2, 1, 1, 3)
     x, y = (one.detach() for one in tensors(cell, rng, (5, 4), (3, 4)))
-    assert torch.allclose(cell.run(model)(x, y), cell.run(model)(x[:, None], y[:, None])[:, 0], atol=1e-5)
+    assert torch.allclose(cell.run(model)(x, y), cell.run(model)(x[:, None], y[:, None])[:, 0], atol=1e-4)
     assert cell.run(model)(x, y).shape == (3, 4)
 
 

@@ -47,13 +47,19 @@ def eighths(cell, rng, shape):
     return cell.tensor(rng.integers(-24, 24, shape) / 8, requires_grad=True)
 
 
-def off_bends(cell, formula, draw):
-    """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is."""
+def off_bends(cell, formula, draw, margin=None):
+    """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is.
+
+    ``margin`` is how far off a bend that is; by default as far as rounding may reach at worst.
+    """
 
     def is_clear(inputs):
         with bends() as compared:
             formula(*[Term(to_numpy(one)) for one in inputs])
-        return all((abs(one.value) > running_bound(cell, one.value, one.error, orders=1)).all() for one in compared)
+        return all((abs(one.value) > (margin or reach(one))).all() for one in compared)
+
+    def reach(one):
+        return running_bound(cell, one.value, one.error, orders=1)
 
     return next(inputs for inputs in (draw() for _ in range(1000)) if is_clear(inputs))
 

@@ -25,8 +25,8 @@ def third_use_is_lost(patch):
     uses = {}
 
     def broken(original, self, other):
-        uses[id(self)] = uses.get(id(self), 0) + 1
-        return original(self.detach() if self.is_leaf and uses[id(self)] > 2 else self, other)
+        count, _ = uses[id(self)] = (uses.get(id(self), (0,))[0] + 1, self)  # kept alive: its id stays its own
+        return original(self.detach() if self.is_leaf and count > 2 else self, other)
 
     patch(torch.Tensor, "__mul__", through(broken))
 

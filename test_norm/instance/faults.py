@@ -74,7 +74,7 @@ def variance_is_a_constant_for_the_gradient(patch):
 
     def change(original, *, input, **rest):
         first = (slice(0, 1),) * 2
-        return original(input=with_gradient(input, lambda grad: grad - 0.01 * grad[first].mean()), **rest)
+        return original(input=with_gradient(input, lambda grad: grad - 0.01 * grad[first].abs().mean()), **rest)
 
     replace(patch, "instance_norm", change)
 
