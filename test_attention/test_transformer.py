@@ -109,15 +109,15 @@ FAST = {
 
 
 @claim("transformer-fast-path")
-@covering(FAST, keys__attn=FAST, activation=ACTIVATIONS, norm_first=ORDERS_OF_NORM)
-def test_encoder_layer_in_evaluation(cell, rng, keys, attn, activation, norm_first):
-    options = {"batch_first": True, "norm_first": norm_first, "activation": activation}
+@covering(FAST, keys__attn=FAST, activation=ACTIVATIONS, norm_first=ORDERS_OF_NORM, eps=[1e-5, 0.5])
+def test_encoder_layer_in_evaluation(cell, rng, keys, attn, activation, norm_first, eps):
+    options = {"batch_first": True, "norm_first": norm_first, "activation": activation, "layer_norm_eps": eps}
     layer = made(cell, rng, nn.TransformerEncoderLayer, 6, 2, 5, **options).eval()
     arguments, total = masks_of(cell, rng, keys, attn, True, queries=5)
     given = {"src_key_padding_mask": arguments.get("key_padding_mask"), "src_mask": arguments.get("attn_mask")}
 
     def formula(x, **weights):
-        more = {"norm_first": norm_first, "activation": name_of(activation)}
+        more = {"norm_first": norm_first, "activation": name_of(activation), "eps": eps}
         return attention.encoder_layer(x, weights, 2, total, **more)
 
     with torch.no_grad():

@@ -180,6 +180,18 @@ def test_custom_functions(cast, within, dtype):
     assert (x.grad.dtype, x.grad.tolist()) == (dtype, [2.0, 2.0])
 
 
+@claim("amp-custom")
+@pytest.mark.parametrize("region", [BF16, F16], ids=str)
+def test_custom_functions_keep_the_dtype_of_forward(region):
+    log = {}
+    with torch.autocast("cpu", dtype=region):
+        out = function_with(torch.amp.custom_fwd(device_type="cpu"), log)(
+            torch.ones(2, requires_grad=True), torch.ones(1), ""
+        )
+    out.sum().backward()
+    assert (log["forward"][-1], log["backward"]) == (region, region)
+
+
 @claim("amp-available")
 def test_where_there_is_autocast():
     assert torch.amp.is_autocast_available("cpu") is True

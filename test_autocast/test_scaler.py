@@ -125,11 +125,14 @@ def test_disabled():
 
 
 @claim("scaler-state")
-def test_state():
+@pytest.mark.parametrize("steps_before", [0, 1])
+def test_state(steps_before):
     first, (p, optimizer) = scaler_with(growth_factor=4.0, backoff_factor=0.25, growth_interval=3), parameter_with()
     for _ in range(2):
         step(first, p, optimizer)
     second = torch.amp.GradScaler("cpu")
+    for _ in range(steps_before):
+        step(second, p, optimizer)
     second.load_state_dict(first.state_dict())
     seen = []
     for factor in (1, float("inf"), 1):

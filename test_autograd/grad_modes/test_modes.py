@@ -130,6 +130,9 @@ def test_context(leaf, mode):
         with MODES[mode]():
             assert not recorded(leaf)
         assert not recorded(leaf)
+        with pytest.raises(KeyError), MODES[mode]():
+            raise KeyError
+        assert not recorded(leaf)
     assert recorded(leaf)
     with pytest.raises(KeyError), MODES[mode]():
         raise KeyError
