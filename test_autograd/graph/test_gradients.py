@@ -31,6 +31,8 @@ def test_backward_by_inputs(cell):
     assert c.grad.item() == 12
     (a * b).backward(inputs=b)
     assert (a.grad.item(), b.grad.item()) == (36, 2)
+    (a * b).backward(inputs=[a])
+    assert (a.grad.item(), b.grad.item()) == (39, 2), "what is there is added to"
     with pytest.raises(RuntimeError, match="cannot be empty"):
         (a * b).backward(inputs=[])
 

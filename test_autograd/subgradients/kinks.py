@@ -60,6 +60,7 @@ CONVEX = {
     "copysign(1) at 0": Kink(lambda x: torch.copysign(x, 1.0), 0, -1, 1),
     "rrelu in evaluation at 0": Kink(lambda x: F.rrelu(x, 0.25, 0.75), 0, 0.5, 1),
     "l1_loss at the target": Kink(lambda x: F.l1_loss(x, full(x, 2.0), reduction="none"), 2, -1, 1),
+    "l1_loss at the input": Kink(lambda x: F.l1_loss(full(x, 2.0), x, reduction="none"), 2, -1, 1),
     "p-norm of 1 number, p=1": Kink(lambda x: torch.linalg.vector_norm(column(x), 1, -1), 0, -1, 1),
     "p-norm of 1 number, p=2": Kink(lambda x: torch.linalg.vector_norm(column(x), 2, -1), 0, -1, 1),
     "p-norm of 1 number, p=3": Kink(lambda x: torch.linalg.vector_norm(column(x), 3, -1), 0, -1, 1),

@@ -260,8 +260,10 @@ def test_arguments(batch_norm):
     wide = batch_norm(3, dtype=torch.float64)
     assert [one.dtype for one in wide.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
     assert {one.device.type for one in batch_norm(3, device="meta").state_dict().values()} == {"meta"}
-    for one in bn.state_dict().values():
-        one.fill_(7)
-    bn.reset_parameters()
-    assert [one.tolist() for one in bn.state_dict().values()] == [[1.0] * 3, [0.0] * 3, [0.0] * 3, [1.0] * 3, 0]
+    start = [[1.0] * 3, [0.0] * 3, [0.0] * 3, [1.0] * 3, 0]
+    for layer, expected in ((bn, start), (batch_norm(3, affine=False), start[2:])):
+        for one in layer.state_dict().values():
+            one.fill_(7)
+        layer.reset_parameters()
+        assert [one.tolist() for one in layer.state_dict().values()] == expected
     assert repr(other).endswith("track_running_stats=False)")

@@ -52,10 +52,13 @@ def assert_folded(cell, rng, layer, bn, shape, fuse):
 
 @claim("bn-fold-convolution")
 @pytest.mark.parametrize(("convolution", "batch_norm", "shape", "options"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("affine", [True, False, "without a bias"])
 def test_convolution(cell, rng, convolution, batch_norm, shape, options, affine):
     layer = cell.place(convolution(4, 6, 2, **options)).eval()
-    bn = trained(cell, rng, batch_norm(6, eps=0.01, affine=affine))
+    bn = batch_norm(6, eps=0.01, affine=bool(affine))
+    if affine == "without a bias":
+        bn.register_parameter("bias", None)
+    bn = trained(cell, rng, bn)
     assert_folded(cell, rng, layer, bn, shape, fusion.fuse_conv_bn_eval)
 
 
