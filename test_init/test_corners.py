@@ -110,6 +110,7 @@ def test_what_is_left_of_the_bell(cell, mean, std, a, b):
 
 DRAWN = [row for row in FUNCTIONS if row.id not in ("constant_", "ones_", "zeros_", "eye_", "dirac_")]
 TAIL = pytest.param("trunc_normal_", (3, 4), {"a": 1.5, "b": 3.0}, id="trunc_normal_, tail")
+MANY = pytest.param("trunc_normal_", (30, 40), {}, id="trunc_normal_, many")  # some of which are outside at first
 
 
 def from_one_seed(cell, name, shape, options):
@@ -118,7 +119,7 @@ def from_one_seed(cell, name, shape, options):
 
 
 @claim("init-generator")
-@pytest.mark.parametrize(("name", "shape", "options"), [*[row for row in DRAWN if row.id != "sparse_"], TAIL])
+@pytest.mark.parametrize(("name", "shape", "options"), [*[row for row in DRAWN if row.id != "sparse_"], TAIL, MANY])
 def test_a_generator_of_ones_own(cell, name, shape, options):
     torch.manual_seed(1)
     following = torch.rand(4, device=cell.device.name)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from torchclaims import claim
+from torchclaims.comparison import laid_out
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same
 
@@ -76,9 +77,10 @@ def test_bounds_are_taken(cell, rng, kind, function, shape):
 
 @claim("dropout-every-kind-in-place")
 @every_kind
+@pytest.mark.parametrize("layout", ["plain", "every other"])
 @pytest.mark.parametrize("p", [0.0, 0.4, 1.0])
-def test_in_place(cell, rng, kind, function, shape, p):
-    x = cell.tensor(rng.normal(size=shape))
+def test_in_place(cell, rng, kind, function, shape, p, layout):
+    x = laid_out(cell, rng.normal(size=shape), layout)
     before = x.clone()
     torch.manual_seed(5)
     out = cell.run(kind(p))(x)

@@ -138,15 +138,15 @@ def test_small_max_norm(cell, limit):
 
 @claim("embedding-scale-by-frequency")
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32], ids=str)
-def test_scale_by_frequency(cell, rng, dtype):
-    index = [1, 1, 2, 1, 4]
+@pytest.mark.parametrize("index", [[1, 1, 2, 1, 4], [[1, 1, 2], [3, 1, 2]]], ids=["one row", "two rows"])
+def test_scale_by_frequency(cell, rng, index, dtype):
     layer = cell.place(nn.Embedding(5, 2, scale_grad_by_freq=True))
-    weights = rng.normal(size=(5, 2))
+    weights = rng.normal(size=(*np.shape(index), 2))
     (cell.run(layer)(ids(cell, index, dtype)) * cell.tensor(weights)).sum().backward()
     weights = to_numpy(cell.tensor(weights))
     expected = np.zeros((5, 2))
-    for row in set(index):
-        expected[row] = weights[[i for i, one in enumerate(index) if one == row]].mean(0)
+    for row in np.unique(index):
+        expected[row] = weights[np.equal(index, row)].mean(0)
     bound = 16 * torch.finfo(cell.dtype).eps * np.abs(weights).max()
     assert_within(layer.weight.grad, expected, bound, what="gradient", because="sums of three")
 
@@ -307,6 +307,19 @@ def test_bag_padding(cell, rng, mode, padding):
         return reduce_bags(weight, bags_of(index, offsets), mode, padding)
 
     check(cell, rng, layer, lambda: layer(ids(cell, index), ids(cell, offsets)), formula)
+
+
+@claim("embedding-bag-padding")
+@pytest.mark.parametrize("mode", MODES)
+def test_bag_padding_in_rows(cell, rng, mode):
+    rows = [[2, 2, 0], [6, 4, 2], [1, 0, 1]]
+    layer = nn.EmbeddingBag(7, 3, mode=mode, padding_idx=2)
+    with_weight(cell, layer, 3 * rng.normal(size=(7, 3)))
+
+    def formula(weight):
+        return reduce_bags(weight, rows, mode, 2)
+
+    check(cell, rng, layer, lambda: layer(ids(cell, rows)), formula)
 
 
 @claim("embedding-bag-weights")
