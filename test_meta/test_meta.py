@@ -185,8 +185,9 @@ def test_to_empty(cell):
     with torch.device("meta"):
         module = network().to(cell.dtype)
     module[0].bias.requires_grad_(False)
+    module.register_buffer("scratch", torch.ones(2, device="meta"), persistent=False)
     assert module.to_empty(device=device) is module
-    assert not any(one.is_meta for one in module.state_dict().values())
+    assert not any(one.is_meta for one in [*module.parameters(), *module.buffers()])
     expected = network().to(device, cell.dtype)
     assert [(name, kind(one)) for name, one in module.state_dict().items()] == [
         (name, kind(one)) for name, one in expected.state_dict().items()

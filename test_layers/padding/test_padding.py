@@ -151,6 +151,15 @@ def test_dimensions(cell, rng, mode):
 
 
 @claim("pad-copies")
+@pytest.mark.parametrize("value", [-0.0, float("nan"), float("inf"), 2.0**-1074])
+def test_special_constants(cell, value):
+    value = cell.tensor(value).item()  # in half precision the least number is 0
+    out, expected = cell.run(nn.ConstantPad1d(1, value))(cell.tensor([[1.0]])), np.array([[value, 1.0, value]])
+    assert_within(out, expected, 0.0, what="padded", because=EXACT)
+    assert (np.signbit(to_numpy(out)) == np.signbit(expected))[~np.isnan(expected)].all()
+
+
+@claim("pad-copies")
 @pytest.mark.parametrize("kind", MODES)
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_special_values(cell, kind, dims):

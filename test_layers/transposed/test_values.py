@@ -71,6 +71,7 @@ CASES = {
     "in 1-D, one wide": Case((2, 5, 9), 4, (1,), {}),
     "in 1-D, dilated groups": Case((2, 4, 15), 6, (4,), {"dilation": 3, "groups": 2, "padding": 2}),
     "in 1-D, output padding": Case((2, 4, 7), 6, (3,), {"stride": 4, "groups": 2, "output_padding": 3}),
+    "in 1-D, either padding": Case((2, 2, 5), 3, (4,), {"stride": 3, "padding": 1, "output_padding": 2}),
     "in 3-D": Case((2, 2, 3, 2, 4), 3, (2, 3, 2), {"padding": (1, 0, 1)}),
     "in 3-D, depthwise": Case((2, 3, 2, 3, 3), 3, (2, 3, 3), {"groups": 3, "padding": (0, 1, 1)}),
     "in 3-D, all at once": Case(

@@ -62,6 +62,18 @@ def test_values(cell, rng, lead, sizes, kernel, stride, padding):
     assert_within(x.grad, expected, 0, what="gradient", because="values are only moved")
 
 
+@claim("unpool-gradients")
+@pytest.mark.parametrize("dims", UNPOOL)
+def test_the_same_place_twice(cell, dims):
+    """As overlapping windows name it: each of the elements has the gradient of the place."""
+    x = cell.tensor(np.full((1, 1, 3, *[1] * (dims - 1)), 5.0), requires_grad=True)
+    indices = cell.tensor(np.reshape([1, 4, 1], x.shape), dtype=torch.int64)
+    out = cell.run(UNPOOL[dims](2))(x, indices)
+    grad = np.arange(1.0, out.numel() + 1)
+    out.backward(cell.tensor(grad.reshape(out.shape)))
+    assert x.grad.flatten().tolist() == [2, 5, 2]
+
+
 @claim("unpool-values", "unpool-gradients")
 @pytest.mark.parametrize("dims", UNPOOL)
 def test_views(cell, rng, dims):

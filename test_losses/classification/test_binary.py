@@ -118,7 +118,7 @@ def test_bce_with_logits(cell, rng, shape, weight, positive, reduction):
     def formula(x, y):
         return losses.reduced(losses.binary_cross_entropy_with_logits(x, y, weights, positives), reduction)
 
-    y = cell.tensor(rng.uniform(size=shape))
+    y = cell.tensor(rng.uniform(size=shape), requires_grad=True)
     # Kernels take the slope as a difference of pos_weight * y and a sigmoid near 1, of up to 4 each.
     assert_formula(cell, rng, loss, formula, [normal(cell, rng, shape, scale=2.0), y], orders=32)
 

@@ -212,6 +212,9 @@ def test_gaussian_clamp(cell, rng, eps):
 
     assert_formula(cell, rng, nn.GaussianNLLLoss(eps=eps, reduction="none"), formula, [x, y, variance])
     assert_same(variance.detach(), cell.tensor(values), what="var")
+    fixed = cell.tensor(values)
+    cell.run(nn.GaussianNLLLoss(eps=eps))(x, y, fixed)
+    assert_same(fixed, cell.tensor(values), what="var without a gradient")
 
 
 VAR_SHAPES = {

@@ -162,10 +162,11 @@ def test_relu(cell, rng):
     [((2,), {}), ((3, 2, 1), {}), (((2, 3), (1, 2)), {"ceil_mode": True}), ((2, 1, 0, 2), {})],
     ids=["article", "stride and padding", "rectangular, rounded up", "dilated"],
 )
-def test_max_pool2d(cell, rng, arguments, keywords):
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_max_pool2d(cell, rng, arguments, keywords, memory_format):
     values = rng.normal(0, 5, size=(2, 3, 7, 8))
     values[0, 0, 0, :] = SPECIAL
-    x = cell.tensor(values)
+    x = cell.tensor(values).contiguous(memory_format=memory_format)
     module = cell.run(nn.MaxPool2d(*arguments, **keywords))(x)
     function = cell.run(lambda x: F.max_pool2d(x, *arguments, **keywords))(x)
     assert_same(module, function, what="nn.MaxPool2d and F.max_pool2d")

@@ -35,8 +35,9 @@ def attempt(function):
 
 @claim("plist-registers")
 @pytest.mark.parametrize("way", ["constructor", "append", "extend", "+=", "assignment"])
-def test_tensors_become_parameters(way, cell):
-    tensor, kept = cell.tensor([1.0, 2.0]), nn.Parameter(cell.tensor([3.0]), requires_grad=False)
+@pytest.mark.parametrize("step", [1, 2], ids=["plain", "every other"])
+def test_tensors_become_parameters(way, step, cell):
+    tensor, kept = cell.tensor([1.0, 9.0, 2.0])[::step], nn.Parameter(cell.tensor([3.0]), requires_grad=False)
     held = nn.ParameterList([tensor, kept] if way == "constructor" else [])
     if way == "append":
         held.append(tensor).append(kept)

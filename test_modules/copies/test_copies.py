@@ -53,6 +53,8 @@ def test_a_deep_copy_stands_alone(cell):
     assert net.note == {"epoch": [3]}
     twin[1].train()
     assert not net[1][0].training
+    net.eval()[0].train()
+    assert [one.training for one in copy.deepcopy(net).modules()] == [one.training for one in net.modules()]
     twin[0] = nn.Identity()
     assert isinstance(net[0], nn.Conv2d)
 

@@ -203,8 +203,8 @@ def test_a_hook_of_several_tensors(cell):
     )
     (tensors[0] * 2 + tensors[2] * 5).backward()
     assert log == [[[2], None, [5], None]]
-    (tensors[0] * 2 + tensors[1] * 3).backward()
-    assert log[1:] == [[[2], [3], None, None]]
+    (tensors[0] * 2 + tensors[1] * 3 + tensors[3] * 7).backward()
+    assert log[1:] == [[[2], [3], None, [7]]]
     handle.remove()
     (tensors[0] * 2).backward()
     assert len(log) == 2

@@ -52,7 +52,7 @@ def test_integers_have_no_gradient(dtype, cell):
 def test_storage_and_leaf(cell):
     data = cell.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     nonleaf = cell.tensor([1.0, 2.0], requires_grad=True) * 2
-    for source in (data, data.t(), nonleaf, nn.Parameter(data)):
+    for source in (data, data.t(), data[1:], data[:, 1:], nonleaf, nn.Parameter(data)):
         parameter = nn.Parameter(source)
         assert parameter is not source
         assert (parameter.data_ptr(), parameter.stride()) == (source.data_ptr(), source.stride())
