@@ -73,6 +73,17 @@ def test_growth_and_backoff():
 
 
 @claim("scaler-update")
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_one_of_two_optimizers_that_skips(skipped):
+    scaler, pairs = scaler_with(), [parameter_with(), parameter_with()]
+    for number, (p, optimizer) in enumerate(pairs):
+        scaler.scale((p * (float("inf") if number == skipped else 1.0)).sum()).backward()
+        scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 4.0
+
+
+@claim("scaler-update")
 def test_defaults():
     scaler = torch.amp.GradScaler("cpu")
     factors = scaler.get_growth_factor(), scaler.get_backoff_factor(), scaler.get_growth_interval()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from models.conv_bn_relu import conv_bn_relu
 from torchclaims import claim
+from torchclaims.comparison import laid_out
 from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same
 
@@ -140,9 +141,10 @@ ACTIVATIONS = {
 
 @claim("inplace-activation-twins")
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_beside_its_twin(cell, rng, name):
+@pytest.mark.parametrize("layout", ["plain", "every other", "reversed axes"])
+def test_activation_beside_its_twin(cell, rng, name, layout):
     function, options = getattr(F, name), ACTIVATIONS[name]
-    x = cell.tensor(rng.normal(0, 4, (2, 3, 4, 5)))
+    x = laid_out(cell, rng.normal(0, 4, (2, 3, 4, 5)), layout)
     before, memory = x.clone(), x.data_ptr()
     twin = cell.run(function)(x, **options)
     assert twin.data_ptr() != memory

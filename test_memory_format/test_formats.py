@@ -89,6 +89,9 @@ COPIES = {
     "empty_like": torch.empty_like,
     "zeros_like": torch.zeros_like,
     "rand_like": torch.rand_like,
+    "ones_like": torch.ones_like,
+    "randn_like": torch.randn_like,
+    "randint_like": lambda x: torch.randint_like(x, 9),
     "full_like": lambda x: torch.full_like(x, 2.0),
 }
 

@@ -382,7 +382,7 @@ def nesterov_looks_back(patch):
     replace_sgd(patch, change)
 
 
-@breaks("optim-sgd")
+@breaks("optim-sgd-reads-gradients")
 def the_gradient_is_changed(patch):
     """Weight decay is added to the gradient in place."""
 

@@ -11,7 +11,7 @@ from torch.optim import SGD
 from torchclaims import claim
 from torchclaims.reference.optimisers import sgd
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_within, gamma, rounding_unit
+from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
 
 # Powers of two: the optimizer rounds none of them.
 CASES = {
@@ -63,16 +63,19 @@ def test_implementations(cell, rng, options, implementation):
     assert_follows(cell, rng, options, steps=3, **implementation)
 
 
-@claim("optim-sgd")
-def test_the_gradient_is_left_alone(cell):
+@claim("optim-sgd-reads-gradients")
+@pytest.mark.parametrize("implementation", [{"foreach": True}, {"foreach": False}, {"fused": True}], ids=str)
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_the_gradient_is_left_alone(cell, options, implementation):
     p = nn.Parameter(cell.tensor([1.0, 2.0]))
-    optimizer = SGD([p], lr=0.5, momentum=0.5, weight_decay=0.5, maximize=True)
+    optimizer = SGD([p], lr=0.5, **options, **implementation)
     p.grad = cell.tensor([1.0, -1.0])
     held = p.grad
     for _ in range(2):
         optimizer.step()
     assert p.grad is held
-    assert held.tolist() == [1.0, -1.0]
+    seen = held.tolist()
+    assert seen == [1.0, -1.0], f"the gradient of {[1.0, -1.0]} is {seen} after two steps"
 
 
 @claim("optim-sgd-defaults")

@@ -42,6 +42,7 @@ LAYOUTS = {
     "expanded": lambda cell: cell.tensor([[1.0], [2.0]]).expand(2, 4),
     "no dimension": lambda cell: cell.tensor(2.5),
     "no element": lambda cell: cell.tensor(np.zeros((2, 0, 3))),
+    "empty slice": lambda cell: matrix(cell)[1:1],
     "one": lambda cell: cell.tensor([[[1.0]]]),
     "special values": lambda cell: cell.tensor([np.nan, np.inf, -np.inf, -0.0, 1e-45, 5e-324]),
     "channels last": lambda cell: cell.tensor(np.arange(24.0).reshape(2, 3, 2, 2)).to(

@@ -155,15 +155,18 @@ def assert_gradients(cell, x, grad, module):
     products = bound.products.reshape(values.shape)
     grad_weight, bound_weight = summed(cell, gradient * normalised, axes, products, len(values))
     assert_within(module.weight.grad, grad_weight, bound_weight, what="weight's gradient", because=because)
-    grad_bias, bound_bias = summed(cell, gradient, axes, 0.0, len(values))
-    assert_within(module.bias.grad, grad_bias, bound_bias, what="bias' gradient", because=because)
+    if module.bias is not None:
+        grad_bias, bound_bias = summed(cell, gradient, axes, 0.0, len(values))
+        assert_within(module.bias.grad, grad_bias, bound_bias, what="bias' gradient", because=because)
 
 
 @claim("group-backward")
 @every_case
-@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("affine", [True, False, "without a bias"])
 def test_gradients(cell, rng, groups, shape, affine):
-    module = made(cell, rng, groups, shape[1], affine=affine)
+    module = made(cell, rng, groups, shape[1], affine=bool(affine))
+    if affine == "without a bias":
+        module.register_parameter("bias", None)
     x = cell.tensor(unlike_scale(rng, shape), requires_grad=True)
     grad = cell.tensor(rng.standard_normal(shape))
     cell.run(module)(x).backward(grad)

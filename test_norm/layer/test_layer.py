@@ -346,6 +346,8 @@ def test_other_shape_of_parameters(cell):
         nn.functional.layer_norm(x, (3,), four, three)
     with pytest.raises(RuntimeError, match="Expected bias to be of same shape as normalized_shape"):
         nn.functional.layer_norm(x, (3,), three, four)
+    with pytest.raises(RuntimeError, match="Expected weight to be of same shape as normalized_shape"):
+        nn.functional.layer_norm(x, (2, 3), cell.tensor(np.ones(6)), cell.tensor(np.ones((2, 3))))
     with pytest.raises(RuntimeError, match="Expected normalized_shape to be at least 1-dimensional"):
         nn.functional.layer_norm(x, ())
 

@@ -98,6 +98,8 @@ def test_out(cell, rng):
     out = torch.empty_like(x)
     assert F.normalize(x, p=1.0, out=out) is out
     assert_normalised(cell, out, x, 1.0, (1,), 1e-12)
+    F.normalize(x, p=1.0, eps=100.0, out=out)
+    assert_normalised(cell, out, x, 1.0, (1,), 100.0)
     kept = out.clone()
     with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
         F.normalize(x.clone().requires_grad_(), out=out)

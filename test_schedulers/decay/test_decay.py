@@ -24,7 +24,7 @@ def test_step_decays_by_a_tenth_by_default():
 
 
 @claim("lr-multistep")
-@pytest.mark.parametrize("milestones", [[1], [2, 5, 6], [3, 30], [4, 9]], ids=str)
+@pytest.mark.parametrize("milestones", [[1], [2, 5, 6], [3, 30], [4, 9], [0, 3]], ids=str)
 def test_multi_step(milestones):
     expected = schedules.multi_step_decay(np.arange(12), BASE, milestones, 0.3)
     assert_traces(lr_scheduler.MultiStepLR(make_optimizer(), milestones, 0.3), expected, 1)

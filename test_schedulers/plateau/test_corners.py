@@ -35,6 +35,14 @@ def test_a_reduction_of_a_little_less_than_eps():
     assert trace(scheduler, [1.0, 2.0, 3.0])[:, 0].tolist() == [0.5] * 4
 
 
+@claim("lr-plateau-eps")
+@pytest.mark.parametrize(("eps", "reached"), [(0.05, 0.4), (0.2, 0.5)])
+def test_a_reduction_that_the_least_rate_bounds(eps, reached):
+    """To 0.4, not 0.25: that is a fall by 0.1."""
+    scheduler = ReduceLROnPlateau(make_optimizer(0.5), factor=0.5, patience=0, min_lr=0.4, eps=eps)
+    assert trace(scheduler, [1.0, 2.0, 3.0])[:, 0].tolist() == [0.5, 0.5, reached, reached]
+
+
 @claim("lr-plateau-state")
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])

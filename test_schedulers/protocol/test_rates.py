@@ -141,11 +141,13 @@ def test_a_tensor_stays_the_same_tensor(cell, make):
 @claim("lr-tensor-copies")
 @pytest.mark.parametrize("name", ["StepLR", "ReduceLROnPlateau"])
 def test_changing_the_last_rates_does_not_change_the_optimizer(cell, name):
-    optimizer = torch.optim.SGD([nn.Parameter(cell.tensor([1.0]))], lr=cell.tensor(0.5))
+    groups = [{"params": [nn.Parameter(cell.tensor([1.0]))], "lr": cell.tensor(0.5)} for _ in range(2)]
+    optimizer = torch.optim.SGD(groups)
     options, metrics = ({"step_size": 4}, ()) if name == "StepLR" else ({}, (1.0,))
     scheduler = getattr(lr_scheduler, name)(optimizer, **options)
     for _ in range(2):
-        scheduler.get_last_lr()[0].fill_(7.0)
-        assert_same(optimizer.param_groups[0]["lr"], cell.tensor(0.5), what="rate")
+        for number, group in enumerate(optimizer.param_groups):
+            scheduler.get_last_lr()[number].fill_(7.0)
+            assert_same(group["lr"], cell.tensor(0.5), what=f"rate of group {number}")
         optimizer.step()
         scheduler.step(*metrics)

@@ -155,6 +155,16 @@ def test_kinds(given, taken):
 
 
 @claim("out-lower-kind")
+@pytest.mark.parametrize(("number", "taken"), [(1.5, torch.int32), (1j, torch.float32), (2, torch.bool)], ids=str)
+@pytest.mark.parametrize("name", ["add", "sub", "mul"])
+def test_a_number_of_a_higher_kind(name, number, taken):
+    out = torch.zeros(3, dtype=taken)
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
+        getattr(torch, name)(torch.ones(3, dtype=torch.int32).to(torch.promote_types(taken, torch.uint8)), number, out=out)
+    assert not out.any()
+
+
+@claim("out-lower-kind")
 @pytest.mark.parametrize("taken", WIDTHS, ids=str)
 def test_widths_of_one_kind(taken):
     x = torch.tensor([1.0, 2.5, 300.0]) if taken.is_floating_point else torch.tensor([1, 2, 100])
