@@ -11,7 +11,7 @@ from torch.optim import SGD
 from torchclaims import claim
 from torchclaims.reference.optimisers import sgd
 from torchclaims.targets import to_numpy
-from torchclaims.tolerance import assert_same, assert_within, gamma, rounding_unit
+from torchclaims.tolerance import assert_within, gamma, rounding_unit
 
 # Powers of two: the optimizer rounds none of them.
 CASES = {

@@ -75,7 +75,8 @@ def test_rate_at_the_ends(cell, place):
 @pytest.mark.parametrize("p", [0.0, 0.5, 0.75, 0.3])
 @pytest.mark.parametrize("shape", [(37,), (2, 3, 4, 5)], ids=str)
 def test_scale(cell, rng, p, shape):
-    x, grad = cell.tensor(rng.normal(size=shape), requires_grad=True), cell.tensor(rng.normal(size=shape))
+    draws = rng.normal(size=shape)  # none of which shall be rounded to 0, as if dropped
+    x, grad = cell.tensor(draws + np.copysign(0.1, draws), requires_grad=True), cell.tensor(rng.normal(size=shape))
     out = cell.run(nn.Dropout(p))(x)
     out.backward(grad)
     kept = to_numpy(out) != 0

@@ -189,7 +189,7 @@ LOSSES = {
     ),
     "multi_margin_loss": (
         lambda w: nn.MultiMarginLoss(2, 0.7, w, reduction="sum"),
-        lambda i: (i.real(5, 3), i.index(3, 5)),
+        lambda i: (i.real(30, 3), i.index(3, 30)),
         lambda w, *all: F.multi_margin_loss(*all, 2, 0.7, w, reduction="sum"),
     ),
     "multilabel_margin_loss": (
@@ -226,7 +226,7 @@ LOSSES = {
         lambda w: nn.TripletMarginWithDistanceLoss(
             distance_function=F.cosine_similarity, margin=0.7, swap=True, reduction="sum"
         ),
-        lambda i: (i.real(5, 3), i.real(5, 3), i.real(5, 3)),
+        lambda i: (i.real(60, 3), i.real(60, 3), i.real(60, 3)),
         lambda w, *all: F.triplet_margin_with_distance_loss(
             *all, distance_function=F.cosine_similarity, margin=0.7, swap=True, reduction="sum"
         ),
@@ -283,7 +283,7 @@ def test_pools_with_indices(cell, rng, name, variant):
 @claim("func-page-unpools")
 @pytest.mark.parametrize(("pool", "unpool", "function", "shape"), UNPOOLED.values(), ids=UNPOOLED)
 def test_unpools(cell, rng, pool, unpool, function, shape):
-    x, indices = pool(2, 2, return_indices=True)(Inputs(cell, rng).real(*shape))
+    x, indices = pool(2, 2, return_indices=True)(Inputs(cell, rng).real(*shape) - 2)  # so that some maxima are negative
     assert_same(
         function(x, indices, 2, 2, 0, list(shape)), unpool(2, 2)(x, indices, list(shape)), what="what was unpooled"
     )
@@ -391,4 +391,4 @@ def test_time_first_convolution(cell, rng):
     x, weight, bias = inputs.real(7, 2, 3), inputs.real(3, 3, 4), inputs.real(4)
     seen = F.conv_tbc(x, weight, bias, 1)
     expected = F.conv1d(x.permute(1, 2, 0).double(), weight.permute(2, 1, 0).double(), bias.double(), padding=1)
-    torch.testing.assert_close(seen.double(), expected.permute(2, 0, 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(seen.double(), expected.permute(2, 0, 1), rtol=0, atol=1e-4)

@@ -14,7 +14,7 @@ from test_losses.classification.classes import (
     class_weights,
     targets,
 )
-from test_losses.common import REDUCTIONS, normal, signs
+from test_losses.common import REDUCTIONS, normal, off_bends, signs
 from torchclaims import claim
 from torchclaims.comparison import assert_formula
 from torchclaims.covering import covering
@@ -42,7 +42,8 @@ def test_multi_margin(cell, rng, shape, options, weighted, reduction):
             losses.multi_margin(x, classes, options.get("p", 1), options.get("margin", 1.0), weights), reduction
         )
 
-    check_indices(cell, rng, loss, formula, normal(cell, rng, shape), y)
+    (x,) = off_bends(cell, formula, lambda: [normal(cell, rng, shape)])
+    check_indices(cell, rng, loss, formula, x, y)
 
 
 @claim("loss-multi-margin", "loss-multilabel-margin")
@@ -94,7 +95,8 @@ def test_multilabel_margin(cell, rng, labels, reduction):
         return losses.reduced(losses.multilabel_margin(x, y), reduction)
 
     loss = nn.MultiLabelMarginLoss(reduction=reduction)
-    check_indices(cell, rng, loss, formula, normal(cell, rng, y.shape), cell.tensor(y, dtype=torch.int64))
+    (x,) = off_bends(cell, formula, lambda: [normal(cell, rng, y.shape)])
+    check_indices(cell, rng, loss, formula, x, cell.tensor(y, dtype=torch.int64))
 
 
 @claim("loss-multilabel-margin-after-padding")

@@ -160,7 +160,9 @@ def test_kinds(given, taken):
 def test_a_number_of_a_higher_kind(name, number, taken):
     out = torch.zeros(3, dtype=taken)
     with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
-        getattr(torch, name)(torch.ones(3, dtype=torch.int32).to(torch.promote_types(taken, torch.uint8)), number, out=out)
+        getattr(torch, name)(
+            torch.ones(3, dtype=torch.int32).to(torch.promote_types(taken, torch.uint8)), number, out=out
+        )
     assert not out.any()
 
 
