@@ -11,14 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from test_attention.common import ORDERS, applied, masks_of, swapped, tensors
-from test_losses.common import off_bends
 from torchclaims import claim
 from torchclaims.chance import assert_follows, uniform
-from torchclaims.comparison import assert_formula
+from torchclaims.comparison import assert_formula, off_bends
 from torchclaims.covering import board, covering
 from torchclaims.reference import attention
-from torchclaims.reference.differentiation import Term
-from torchclaims.targets import to_numpy
 from torchclaims.tolerance import assert_same
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "function": F.gelu, "module": nn.GELU(), "callable": lambda x: F.gelu(x)}
@@ -48,9 +45,8 @@ def parameters(module):
 
 
 def check(cell, rng, module, formula, shapes, **more):
-    weights = {name: Term(to_numpy(parameter)) for name, parameter in module.named_parameters()}
     # The worst that rounding may do through so many layers is more than any input is off; what it does is far below.
-    inputs = off_bends(cell, lambda *x: formula(*x, **weights), lambda: tensors(cell, rng, *shapes), margin=1e-4)
+    inputs = off_bends(cell, formula, lambda: tensors(cell, rng, *shapes), parameters(module), margin=1e-4)
     if not torch.is_grad_enabled():
         inputs = [one.detach() for one in inputs]
 

@@ -5,9 +5,6 @@ import pytest
 import torch
 
 from torchclaims.comparison import LAYOUTS, laid_out
-from torchclaims.reference.differentiation import Term, bends
-from torchclaims.targets import to_numpy
-from torchclaims.tolerance import running_bound
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -45,23 +42,6 @@ def odd_sixteenths(cell, rng, shape):
 def eighths(cell, rng, shape):
     """Values whose differences from odd sixteenths are odd sixteenths."""
     return cell.tensor(rng.integers(-24, 24, shape) / 8, requires_grad=True)
-
-
-def off_bends(cell, formula, draw, margin=None):
-    """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is.
-
-    ``margin`` is how far off a bend that is; by default as far as rounding may reach at worst.
-    """
-
-    def is_clear(inputs):
-        with bends() as compared:
-            formula(*[Term(to_numpy(one)) for one in inputs])
-        return all((abs(one.value) > (margin or reach(one))).all() for one in compared)
-
-    def reach(one):
-        return running_bound(cell, one.value, one.error, orders=1)
-
-    return next(inputs for inputs in (draw() for _ in range(1000)) if is_clear(inputs))
 
 
 def reduced(losses, reduction):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchclaims.reference.differentiation import Term, gradients
+from torchclaims.reference.differentiation import Rounded, Term, bends, gradients
 from torchclaims.targets import Cell, to_numpy
 from torchclaims.tolerance import assert_within, running_bound
 
@@ -34,6 +34,31 @@ def laid_out(cell: Cell, values: np.ndarray, layout: str, *, requires_grad: bool
     else:
         tensor = cell.tensor(values)
     return tensor.detach().requires_grad_(requires_grad)
+
+
+def off_bends(
+    cell: Cell,
+    formula: Callable[..., object],
+    draw: Callable[[], list[torch.Tensor]],
+    parameters: Mapping[str, torch.Tensor] | None = None,
+    *,
+    margin: float | None = None,
+) -> list[torch.Tensor]:
+    """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is.
+
+    ``margin`` is how far off a bend that is; by default as far as rounding may reach at worst.
+    """
+    named = {name: Term(to_numpy(tensor)) for name, tensor in (parameters or {}).items()}
+
+    def is_clear(inputs: Sequence[torch.Tensor]) -> bool:
+        with bends() as compared:
+            formula(*[Term(to_numpy(one)) for one in inputs], **named)
+        return all((abs(one.value) > (margin or reach(one))).all() for one in compared)
+
+    def reach(one: Rounded) -> np.ndarray:
+        return running_bound(cell, one.value, one.error, orders=1)
+
+    return next(inputs for inputs in (draw() for _ in range(1000)) if is_clear(inputs))
 
 
 def assert_formula(

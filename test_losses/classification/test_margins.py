@@ -14,9 +14,9 @@ from test_losses.classification.classes import (
     class_weights,
     targets,
 )
-from test_losses.common import REDUCTIONS, normal, off_bends, signs
+from test_losses.common import REDUCTIONS, normal, signs
 from torchclaims import claim
-from torchclaims.comparison import assert_formula
+from torchclaims.comparison import assert_formula, off_bends
 from torchclaims.covering import covering
 from torchclaims.reference import losses
 from torchclaims.tolerance import assert_same

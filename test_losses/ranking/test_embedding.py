@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from test_losses.common import REDUCTIONS, eighths, every_layout, normal, odd_sixteenths, off_bends, signs
+from test_losses.common import REDUCTIONS, eighths, every_layout, normal, odd_sixteenths, signs
 from torchclaims import claim
-from torchclaims.comparison import assert_formula, laid_out
+from torchclaims.comparison import assert_formula, laid_out, off_bends
 from torchclaims.covering import covering
 from torchclaims.reference import losses
 from torchclaims.targets import to_numpy
