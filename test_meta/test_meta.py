@@ -108,6 +108,7 @@ LAYERS = {
 
 
 @claim("meta-layers")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize(("make", "shape"), LAYERS.values(), ids=LAYERS)
 def test_layers(make, shape):
     real, meta = make(), make().to("meta")

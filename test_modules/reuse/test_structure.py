@@ -141,7 +141,7 @@ def test_prefix_comes_from_data_parallel():
 
 @claim("reuse-new-layer-counts")
 def test_new_block(cell, rng):
-    model = cell.place(ReuseCnn(AROUND, width=2, size=16).eval())
+    model = cell.place(ReuseCnn(AROUND, width=8, size=16).eval())  # so wide that ReLU leaves some channel alive
     assert len(entries(model.conv5)) == len(entries(model)) - len(entries(ReuseCnn(TWICE, width=2, size=16))) == 7
     assert model.conv5 is not model.conv4
     assert not {id(one) for one in model.conv4.parameters()} & {id(one) for one in model.conv5.parameters()}

@@ -88,6 +88,8 @@ def test_hooks_see_each_use(cell, rng, path):
     model = small_cnn(cell, path).eval()
     x = images(cell, rng)
     blocks = {model.get_submodule(name): name for name in path}
+    for block in blocks:
+        nn.init.ones_(block[1].bias)  # so that ReLU does not make zeros of zeros
     before, uses, convolutions = [], [], []
     for block in blocks:
         block.register_forward_pre_hook(lambda block, args: before.append((blocks[block], *args)))
