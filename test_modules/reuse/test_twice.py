@@ -186,5 +186,6 @@ def test_tied_gradient_is_the_sum_of_the_untied(cell, rng):
     for name, one_use in free.conv4.named_parameters():
         both = tied.get_parameter(f"conv4.{name}").grad
         assert_same(both, one_use.grad + twins[name].grad, what=f"gradient of {name}")
-        assert one_use.grad.any(), name
-        assert twins[name].grad.any(), name
+        if name != "0.bias":  # whose gradient the normalisation cancels but for rounding
+            assert one_use.grad.any(), name
+            assert twins[name].grad.any(), name
