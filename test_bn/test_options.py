@@ -99,7 +99,15 @@ def test_other_number_of_channels(cell, rng, name, training):
 
 
 @claim("bn-one-value-a-channel")
-@pytest.mark.parametrize(("batch_norm", "shape"), [(nn.BatchNorm1d, (1, 3)), (nn.BatchNorm2d, (1, 3, 1, 1))])
+@pytest.mark.parametrize(
+    ("batch_norm", "shape"),
+    [
+        (nn.BatchNorm1d, (1, 3)),
+        (nn.BatchNorm1d, (1, 3, 1)),
+        (nn.BatchNorm2d, (1, 3, 1, 1)),
+        (nn.BatchNorm3d, (1, 3, 1, 1, 1)),
+    ],
+)
 @pytest.mark.parametrize("track", [True, False])
 def test_one_value_a_channel(cell, rng, batch_norm, shape, track):
     bn = place(cell, batch_norm(3, track_running_stats=track))
