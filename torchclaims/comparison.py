@@ -13,6 +13,7 @@ from torchclaims.targets import Cell, to_numpy
 from torchclaims.tolerance import assert_within, running_bound
 
 BECAUSE = "running error analysis of the formula"
+DRAWS = 1000  # of inputs, before it is said that none is off every bend
 
 # How the elements of an input may lie in memory.
 LAYOUTS = ("plain", "reversed axes", "offset", "every other", "expanded")
@@ -47,6 +48,9 @@ def off_bends(
     """The first inputs of ``draw()`` for which rounding nowhere decides on which side of a bend ``formula`` is.
 
     ``margin`` is how far off a bend that is; by default as far as rounding may reach at worst.
+
+    Raises:
+        ValueError: not one of very many draws is so.
     """
     named = {name: Term(to_numpy(tensor)) for name, tensor in (parameters or {}).items()}
 
@@ -58,7 +62,10 @@ def off_bends(
     def reach(one: Rounded) -> np.ndarray:
         return running_bound(cell, one.value, one.error, orders=1)
 
-    return next(inputs for inputs in (draw() for _ in range(1000)) if is_clear(inputs))
+    for _ in range(DRAWS):
+        if is_clear(inputs := draw()):
+            return inputs
+    raise ValueError(f"none of {DRAWS} draws is off every bend of the formula: draw otherwise, or give a margin")
 
 
 def assert_formula(

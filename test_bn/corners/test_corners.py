@@ -75,7 +75,7 @@ def test_constant_is_the_mean(cell, track):
 
 
 @claim("bn-far-from-zero")
-@pytest.mark.parametrize("offset", [30.0, 10000.0])
+@pytest.mark.parametrize("offset", [30.0, 1000.0, 10000.0])
 def test_far_from_zero(cell, rng, offset):
     bn = with_parameters(cell, nn.BatchNorm2d(3), rng)
     x = cell.tensor(offset + rng.standard_normal((3, 3, 5, 7)))
