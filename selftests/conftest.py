@@ -41,7 +41,7 @@ def toy_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def run(toy_suite: Path, pytester: pytest.Pytester) -> Run:
     """Runs the toy suite in this process, with the given arguments."""
-    return lambda *arguments: pytester.runpytest_inprocess("--seed", "1", "--device", "cpu", *map(str, arguments))
+    return lambda *arguments: pytester.runpytest_inprocess("--device", "cpu", *map(str, arguments))
 
 
 @pytest.fixture(scope="session")

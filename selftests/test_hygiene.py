@@ -32,17 +32,30 @@ def test_a_leak_is_an_error_and_is_mended(pytester, run, statement):
     assert hygiene.Snapshot.take().settings == before.settings
 
 
+DRAWS = """
+import random
+import numpy as np, torch
+def test_draws():
+    print("drew", torch.rand(1).item(), np.random.rand(), random.random())
+"""
+
+
+def drawn(run, *arguments):
+    return [line for line in run("test_draws.py", "-s", *arguments).outlines if "drew" in line]
+
+
 def test_generators_are_seeded_and_put_back(pytester, run):
-    pytester.makepyfile(
-        test_draws="""
-        import random
-        import numpy as np, torch
-        def test_draws():
-            print("drew", torch.rand(1).item(), np.random.rand(), random.random())
-        """
-    )
+    pytester.makepyfile(test_draws=DRAWS)
     state = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    runs = [[line for line in run("test_draws.py", "-s").outlines if "drew" in line] for _ in range(2)]
+    runs = [drawn(run) for _ in range(2)]
     assert runs[0] == runs[1] != []
     assert torch.equal(state[0], torch.get_rng_state())
     assert state[1:] == (np.random.get_state()[1].tolist(), random.getstate())
+
+
+def test_seeds_repeat_and_random_ones_are_told(pytester, run):
+    pytester.makepyfile(test_draws=DRAWS)
+    assert drawn(run) == drawn(run, "--seed", "1") != drawn(run, "--seed", "2")
+    result = run("test_draws.py", "-s", "--seed", "random")
+    (said,) = (line for line in result.outlines if line.startswith("seed ") and "repeat this run" in line)
+    assert drawn(run, "--seed", said.split()[1]) == [line for line in result.outlines if "drew" in line] != drawn(run)

@@ -21,7 +21,7 @@ REFUSED = {
     "--claims": ("toy-rlu*", "--claims: no claim matches 'toy-rlu*'; did you mean 'toy-relu-clips'"),
     "--device-spec": ("missing.py", "--device-spec: missing.py: FileNotFoundError"),
     "--claims-json": ("missing/verdict.json", "--claims-json: cannot write missing/verdict.json: No such file"),
-    "--seed": ("-1", "--seed: -1 is not between"),
+    "--seed": ("-1", "--seed: -1 is neither 'random' nor a number"),
 }
 
 

@@ -56,7 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--device-spec", metavar="FILE", help="a Python file that describes a device PyTorch has no name for"
     )
     group.addoption("--deviations", metavar="FILE", help="expected deviations of a backend, beside deviations.toml")
-    group.addoption("--seed", type=int, metavar="N", help="seed of every random input (default: random, printed)")
+    group.addoption(
+        "--seed",
+        default="1",
+        metavar="N|random",
+        help="seed of every random input (default: 1); 'random' draws one and prints it",
+    )
     group.addoption("--prove", action="store_true", help="break PyTorch on purpose and demand that the tests notice")
     group.addoption(
         "--search", type=int, metavar="N", help="let Hypothesis look for counter-examples to formulas, N cases each"
@@ -87,10 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     config.stash[CATALOGUE], config.stash[CHOSEN] = _load_catalogue(config)
     config.stash[DEVIATIONS] = _load_deviations(config)
-    if config.option.seed is None:
-        config.option.seed = random.SystemRandom().randrange(2**31)
-    elif not 0 <= config.option.seed < 2**32:
-        raise pytest.UsageError(f"--seed: {config.option.seed} is not between 0 and 4294967295")
+    config.option.seed = _seed(str(config.option.seed))
     if config.option.search is not None:
         _arrange_search(config)
     benchmarks.arrange(config)
@@ -340,6 +342,15 @@ def _cell_of(item: pytest.Item) -> Cell | None:
     """The cell that a test runs in; None for a test that no device concerns."""
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("cell") if callspec else None
+
+
+def _seed(said: str) -> int:
+    """What ``--seed`` says; a worker is told the number that was drawn here."""
+    if said == "random":
+        return random.SystemRandom().randrange(2**31)
+    if not said.isdecimal() or int(said) >= 2**32:
+        raise pytest.UsageError(f"--seed: {said} is neither 'random' nor a number from 0 to 4294967295")
+    return int(said)
 
 
 def _seed_of(item: pytest.Item) -> int:
