@@ -183,6 +183,19 @@ def volumes_are_made_contiguous(patch):
     each_max(patch, lambda dims, original, x, a: original(x.contiguous() if dims == 3 else x, **a))
 
 
+@breaks("maxpool-padding-alone")
+def padding_receives_gradients(patch):
+    """Mended: minus infinities are laid around the input, so that what goes to them is lost."""
+
+    def alter(dims, original, x, a):
+        if dims == 1 or a["return_indices"]:
+            return original(x, **a)
+        ends = [end for one in reversed(a["padding"]) for end in (one, one)]
+        return original(F.pad(x, ends, value=-float("inf")), **{**a, "padding": (0,) * dims})
+
+    each_max(patch, alter)
+
+
 @breaks("avgpool-3d-padded-input")
 def volumes_are_padded_first(patch):
     """The padding is laid out before the mean is taken, as it has to be for small volumes."""

@@ -143,3 +143,21 @@ def test_special(cell, rng, dims, special):
     assert_within(maxima, expected, 0, what="maxima beside indices", because="a maximum is not rounded")
     named = np.take_along_axis(values.reshape(1, 3, -1), to_numpy(indices).reshape(1, 3, -1), 2)
     assert (np.isnan(named) == np.isnan(expected.reshape(1, 3, -1))).all(), "an index of another element than the NaN"
+
+
+@claim("maxpool-padding-alone")
+@pytest.mark.parametrize("dims", [2, 3])
+def test_window_of_padding_alone(cell, dims):
+    first = dims - 1
+    arguments = {
+        "kernel_size": (*(1,) * first, 2),
+        "stride": (2,) * dims,
+        "padding": (*(0,) * first, 1),
+        "dilation": (*(1,) * first, 3),
+    }
+    # A second row takes what goes to the element after the first one's last, as some do: never beyond the tensor.
+    x = cell.tensor(np.ones((1, 1, *(2,) * dims)), requires_grad=True)
+    maximum = pool(cell, arguments)(x)
+    assert maximum.flatten().tolist() == [-np.inf]
+    maximum.sum().backward()
+    assert_within(x.grad, np.zeros(x.shape), 0, what="gradient", because="no element is in the window")

@@ -467,6 +467,23 @@ def no_samples_cut_off(patch):
     patch(nn.functional, "pixel_unshuffle", unshuffle)
 
 
+@breaks("pixel-shuffle-channels-last-3d")
+def channels_last_3d_read_as_it_lies(patch):
+    """Mended: a 5-D input that is not contiguous is shuffled, but in the order of memory."""
+
+    def make(original):
+        def shuffle(input, factor):
+            if input.dim() != 5 or input.is_contiguous():
+                return original(input, factor)
+            flat = input.as_strided((input.numel(),), (1,), input.storage_offset())
+            return original(flat.view(input.shape), factor)
+
+        return shuffle
+
+    patch(nn.functional, "pixel_shuffle", make)
+    patch(nn.functional, "pixel_unshuffle", make)
+
+
 @breaks("grid-sample-reflected-example")
 def reflected_as_documented(patch):
     """Mended to what is documented: beyond the second border the side is changed."""

@@ -63,6 +63,17 @@ def test_no_samples(cell, layer):
     assert x.grad.shape == x.shape
 
 
+@claim("pixel-shuffle-channels-last-3d")
+@pytest.mark.parametrize("direction", ["shuffle", "unshuffle"])
+def test_channels_last_3d(cell, rng, direction):
+    deep = rng.integers(-99, 100, size=(2, 3, 4, 2, 1)).astype(float)
+    wide = shuffled(deep, 2)
+    layer = nn.PixelShuffle(2) if direction == "shuffle" else nn.PixelUnshuffle(2)
+    values, expected = (deep, wide) if direction == "shuffle" else (wide, deep)
+    x = cell.tensor(values).contiguous(memory_format=torch.channels_last_3d)
+    assert_within(cell.run(layer)(x), expected, 0.0, what=f"{direction}d", because=EXACT)
+
+
 @claim("pixel-shuffle-refused")
 def test_pixel_shuffle_refused():
     for layer, shape, message in (

@@ -283,6 +283,15 @@ def softplus(x: Term) -> Term:
     return _elementary(x, np.maximum(x.value, 0) + np.log1p(small), s, s * (1 - s))
 
 
+def log_sigmoid(x: Term) -> Term:
+    """log(1 / (1 + exp(-x))); its slope 1 - s is computed from the rounded sigmoid s."""
+    small = np.exp(-np.abs(x.value))
+    s, rest = np.where(x.value >= 0, 1.0, small) / (1 + small), np.where(x.value >= 0, small, 1.0) / (1 + small)
+    value = np.minimum(x.value, 0) - np.log1p(small)
+    steep = Rounded(rest, s * rest * x.rounded.error + _ELEMENTARY * s + rest)
+    return _step(Rounded(value, rest * x.rounded.error + _ELEMENTARY * np.abs(value)), (x, lambda g: g.times(steep)))
+
+
 def gelu(x: Term) -> Term:
     """x times the normal distribution function."""
     below = 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(x.value / math.sqrt(2)))

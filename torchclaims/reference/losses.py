@@ -16,6 +16,7 @@ from torchclaims.reference.differentiation import (
     choose,
     exp,
     log,
+    log_sigmoid,
     log_softmax,
     positive_part,
     smaller,
@@ -133,7 +134,7 @@ def binary_cross_entropy(x: Term, y: Term, weight: Any) -> Term:
 
 def binary_cross_entropy_with_logits(x: Term, y: Term, weight: Any, pos_weight: Any) -> Term:
     """-w (p y log sigmoid(x) + (1 - y) log(1 - sigmoid(x))), where log(1 - sigmoid(x)) = log sigmoid(x) - x."""
-    return ((1 - y) * x + (1 + (pos_weight - 1) * y) * softplus(-x)) * weight
+    return ((1 - y) * x - (1 + (pos_weight - 1) * y) * log_sigmoid(x)) * weight
 
 
 def kl_divergence(x: Term, y: Term, log_target: bool) -> Term:
