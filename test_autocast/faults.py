@@ -217,6 +217,20 @@ def backward_has_a_state_of_its_own(patch):
     patch(torch.amp, "custom_bwd", lambda original: lambda *, device_type: lambda backward: backward)
 
 
+@breaks("amp-custom-float64")
+def float64_is_cast(patch):
+    """Mended: forward gets float64 tensors in the dtype of cast_inputs."""
+
+    @around
+    def custom_fwd(original, *, device_type, cast_inputs=None):
+        decorate = original(device_type=device_type, cast_inputs=cast_inputs)
+        return lambda forward: decorate(
+            lambda ctx, x, *args: forward(ctx, x if cast_inputs is None else x.to(cast_inputs), *args)
+        )
+
+    patch(torch.amp, "custom_fwd", custom_fwd)
+
+
 @breaks("amp-available")
 def anything_is_available(patch):
     """is_autocast_available knows every device type."""

@@ -192,6 +192,15 @@ def test_custom_functions_keep_the_dtype_of_forward(region):
     assert (log["forward"][-1], log["backward"]) == (region, region)
 
 
+@claim("amp-custom-float64")
+def test_custom_functions_of_float64():
+    log = {}
+    apply = function_with(torch.amp.custom_fwd(device_type="cpu", cast_inputs=F32), log)
+    with torch.autocast("cpu"):
+        apply(torch.ones(2, dtype=torch.float64), torch.ones(2), "")
+    assert log["forward"][0] == F32, f"forward got {log['forward'][0]}, not torch.float32"
+
+
 @claim("amp-available")
 def test_where_there_is_autocast():
     assert torch.amp.is_autocast_available("cpu") is True
