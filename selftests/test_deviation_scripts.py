@@ -40,9 +40,7 @@ def children():
 def test_script(script, children, tmp_path):
     entries = [one for one in ENTRIES if one.script == script.name]
     assert entries, "no entry of deviations.toml names it"
-    deviates = any(
-        one.concerns(RELEASE) and set(one.where.get("cpu-flags", ())) <= deviations.cpu_flags() for one in entries
-    )
+    deviates = any(one.concerns(RELEASE) and one.concerns_cpu() for one in entries)
     child = children.Process(target=run, args=(str(script), str(tmp_path / "output")))
     child.start()
     child.join(SECONDS)

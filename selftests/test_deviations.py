@@ -138,6 +138,16 @@ def test_a_run_of_one_dtype_is_not_asked_for_the_others(run, suite):
     assert run("--dtype", "float32").ret == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "concerns"), [(["fpu"], 1), (["fpu", "!amx_bf16"], 1), (["!fpu"], 0), (["fpu", "amx_bf16"], 0)]
+)
+def test_flags_that_must_be_there_or_must_not(run, suite, monkeypatch, flags, concerns):
+    monkeypatch.setattr(deviations, "cpu_flags", lambda: frozenset({"fpu"}))
+    (suite / "test_toy" / "test_relu.py").write_text(TEST.format(body="pass"))
+    write(suite, ENTRY | CELLS | {"cpu-flags": flags})
+    assert run().ret == concerns
+
+
 def test_the_flags_of_this_cpu(tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("processor : 0\nflags\t\t: fpu amx_bf16\n")
     monkeypatch.setattr(deviations, "Path", lambda _: tmp_path / "cpuinfo")

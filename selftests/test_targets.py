@@ -111,7 +111,7 @@ def test_reasons_not_to_apply(tmp_path, monkeypatch):
     claims = list(load(tmp_path).claims.values())
     monkeypatch.setattr(targets, "RELEASE", targets.Version("2.0.1"))
     cells = dict((str(cell), reason) for cell, reason in resolve("cpu", None, None, None, None).cells(claims))
-    assert cells.pop("cpu-float16").startswith("float16 arithmetic on the CPU came with PyTorch 2.3; this is 2.0.1")
+    assert cells.pop("cpu-float16").startswith("float16 arithmetic on the CPU came with PyTorch 2.6; this is 2.0.1")
     assert cells == {"cpu-float32": None, "cpu-float64": None, "cpu-bfloat16": None}
     on_mps = targets.Targets((Device("mps", "mps"),)).cells(claims)
     assert [reason for cell, reason in on_mps if cell.dtype == torch.float64] == ["MPS has no float64"]

@@ -37,7 +37,8 @@ class Deviation:
     """One entry of a deviations file.
 
     ``tests`` are patterns with * and ? on ``function[case]``, the case without the cell; ``where`` maps a part of the
-    cell to its admitted values, and ``cpu-flags`` to features that the CPU must have, as ``/proc/cpuinfo`` names them.
+    cell to its admitted values, and ``cpu-flags`` to features that the CPU must have, as ``/proc/cpuinfo`` names them,
+    or with a ``!`` before them must not have.
     """
 
     origin: str
@@ -68,7 +69,12 @@ class Deviation:
         }
         if any(seen[part] not in values for part, values in self.where.items() if part in seen):
             return False
-        return set(self.where.get("cpu-flags", ())) <= cpu_flags()
+        return self.concerns_cpu()
+
+    def concerns_cpu(self) -> bool:
+        """Whether this machine's CPU has the features that the entry asks for, and none that it rules out."""
+        flags = self.where.get("cpu-flags", ())
+        return all((flag.removeprefix("!") in cpu_flags()) != flag.startswith("!") for flag in flags)
 
     def matches_test(self, name: str, cell: Cell | None) -> bool:
         """Whether the entry concerns the test ``name``, as pytest calls it, in ``cell``."""
