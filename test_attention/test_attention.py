@@ -12,7 +12,7 @@ from torchclaims import claim
 from torchclaims.chance import assert_rate
 from torchclaims.comparison import assert_formula
 from torchclaims.reference import attention
-from torchclaims.targets import to_numpy
+from torchclaims.targets import RELEASE, to_numpy
 from torchclaims.tolerance import assert_same
 
 
@@ -83,6 +83,8 @@ MASKS = {"whole": (2, 3, 7, 5), "a matrix": (7, 5), "a row": (1, 5), "a column":
 @pytest.mark.parametrize("shape", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("boolean", [True, False], ids=["boolean", "added"])
 def test_mask(cell, rng, shape, boolean):
+    if shape == MASKS["a column"] and cell.device.is_cpu and (2, 3) <= RELEASE.release < (2, 5):
+        pytest.skip(f"does not apply: before 2.5 the kernel reads beyond such a mask; this is {RELEASE}")
     if boolean:
         values = rng.uniform(size=shape) < 0.6
         values[..., 0] = True

@@ -23,8 +23,8 @@ Compilable = TypeVar("Compilable", bound=Callable[..., Any])
 
 RELEASE = Version(Version(torch.__version__).base_version)
 
-# float16 arithmetic on the CPU was filled in over several releases; before this one the losses, and before 2.3 convolution
-# and the normalisations, raise '"..." not implemented for 'Half''.
+# float16 arithmetic on the CPU was filled in over several releases; before this one the losses, and before 2.3
+# convolution and the normalisations, raise '"..." not implemented for 'Half''.
 FLOAT16_ON_CPU_SINCE = Version("2.6")
 
 
