@@ -46,6 +46,32 @@ def made_up(ratios, count, noise=0.01, seed=1):
         yield Pair(rng.choice(SIDES), lives, 2.0)
 
 
+def in_turns(row, *ratios):
+    """A pair that took turns at ``row``, the candidate ``ratios`` times as long."""
+    lives = {side: Life() for side in SIDES}
+    for side, factors in zip(SIDES, ([1.0] * len(ratios), ratios), strict=True):
+        lives[side].visits[row] = {"cpu": [1e-3 * one for one in factors], "wall": [2e-3 * one for one in factors]}
+    return Pair(BASELINE, lives, 1.0)
+
+
+def test_the_figure_of_a_pair_is_the_median_of_its_turns():
+    campaign = Campaign(["row"], Rule(), lambda rows, checks: None, 600.0)
+    for _ in range(8):
+        campaign.take(in_turns("row", 3.0, 1.02, 1.02, 1.02, 0.2))
+    assert campaign.verdicts()["row"].kinds["cpu"].estimate == pytest.approx(1.02)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_pair_of_which_one_ends_badly_counts_no_row(side):
+    campaign = Campaign(["row"], Rule(), lambda rows, checks: None, 600.0)
+    pair = in_turns("row", 1.5, 1.5)
+    pair.lives[side].void = "was killed"
+    campaign.take(pair)
+    assert pair.rows() == []
+    assert campaign.verdicts()["row"].pairs == 0
+    assert [void.side for void in campaign.voids] == [side]
+
+
 @pytest.fixture
 def asked(tmp_path):
     """A request, with what is to be changed in it."""

@@ -171,7 +171,7 @@ def test_ctrl_c_leaves_no_process(pythons):
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), interruptible(), pairs.Processes(toy_job(silence=60.0)) as processes:
         processes.live(pythons, ["hangs"])
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # half as long as a silent process is waited for
     assert len(children() - before) <= 1
 
 
