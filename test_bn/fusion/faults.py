@@ -47,7 +47,7 @@ def folded_layer_still_normalises(patch):
         def fuse(conv, bn, transpose=False):
             fused = original(conv, bn, transpose)
             zeros, ones = torch.zeros_like(bn.running_mean), torch.ones_like(bn.running_var)
-            fused.register_forward_hook(lambda layer, args, y: nn.functional.batch_norm(y, zeros, ones, eps=0.0))
+            fused.register_forward_hook(lambda layer, args, y: nn.functional.batch_norm(y, zeros, ones, eps=1e-30))
             return fused
 
         return fuse
