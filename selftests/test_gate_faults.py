@@ -53,7 +53,7 @@ def test_a_sound_process_sends_times_and_results(live):
     ],
 )
 def test_a_process_that_ends_badly_is_void_at_its_row(live, name, reason):
-    life = live(name, silence=0.5)
+    life = live(name)
     assert life.void.startswith(reason)
     assert life.row == name
 
