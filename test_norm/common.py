@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from torchclaims.targets import Cell, from_numpy, to_numpy
+from torchclaims.targets import RELEASE, Cell, from_numpy, to_numpy
 from torchclaims.tolerance import accumulation_unit, gamma, normalisation_bound, rounding_unit, roundings
 
 HALF = (torch.float16, torch.bfloat16)
@@ -114,10 +114,10 @@ def backward_bound(
     chain = gamma(count + 10, unit)
     bound = 3 * relative * (a + total + normalised * product)
     bound = bound + chain * (a + total + size * product + normalised * (a * size).mean(axes, keepdims=True))
-    # Before 2.1, the sums of grad and of grad * x were rounded as the statistics are, and b is their difference.
-    summed_grad = np.abs(scaled.mean(axes, keepdims=True))
-    summed_products = np.abs((scaled * x).mean(axes, keepdims=True))
-    bound = bound + kept * (summed_grad + normalised * inverse * (summed_grad * np.abs(mean) + summed_products))
+    if RELEASE.release < (2, 1):  # the sums of grad and of grad * x were rounded too, and b is their difference
+        summed_grad = np.abs(scaled.mean(axes, keepdims=True))
+        summed_products = np.abs((scaled * x).mean(axes, keepdims=True))
+        bound = bound + kept * (summed_grad + normalised * inverse * (summed_grad * np.abs(mean) + summed_products))
     # Both factors of normalised * mean(grad * normalised) are off, and by no little where sigma is below |mean| * kept.
     bound = bound + off * product + (normalised + off) * (a * off).mean(axes, keepdims=True)
     bound = bound * (1 + 3 * relative)

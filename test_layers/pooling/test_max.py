@@ -155,7 +155,7 @@ def test_window_of_padding_alone(cell, dims):
         "padding": (*(0,) * first, 1),
         "dilation": (*(1,) * first, 3),
     }
-    # A second row takes what goes to the element after the first one's last, as some do: never beyond the tensor.
+    # The place that is named instead lies in the second row: a gradient there is wrong, but within the tensor.
     x = cell.tensor(np.ones((1, 1, *(2,) * dims)), requires_grad=True)
     maximum = pool(cell, arguments)(x)
     assert maximum.flatten().tolist() == [-np.inf]
