@@ -40,7 +40,7 @@ LINEAR = ("Linear, forward, batch 1, *", "Linear by hand, forward, batch 1, *")
 def bench(run, toy_suite, pytestconfig, monkeypatch):
     """Runs rows of this project's own benchmarks in this process, on a machine whose limits are known."""
     monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", dict)  # it takes a second
-    monkeypatch.setattr(machine, "limits", lambda device, dtypes, seconds: Limits(dict.fromkeys(dtypes, 1e11), 1e10))
+    monkeypatch.setattr(machine, "limits", lambda device, dtypes, *_: Limits(dict.fromkeys(dtypes, 1e11), 1e10))
     monkeypatch.setattr(machine, "condition", lambda device: ["the fan is loud"])
     (toy_suite / "benchmarks").mkdir()
     shutil.copy(pytestconfig.rootpath / "benchmarks" / "test_rows.py", toy_suite / "benchmarks")
@@ -213,14 +213,30 @@ def test_rows_have_names():
             rows.Row.named(text)
 
 
-def test_a_device_of_which_pytorch_tells_nothing():
+def test_a_device_of_which_pytorch_tells_nothing(monkeypatch):
+    """It is waited for as its specification says, also while its limits are measured; its memory is not known."""
+    monkeypatch.setattr(machine, "SIZES", (32,))
     waits = []
-    npu = Instruments(Device("npu", "privateuseone", lambda: waits.append(1)), 1.0, 3)
-    npu.clock()
-    assert waits
-    npu.find_limits(["float32"], 1.0)
-    assert npu.limits is None
-    assert npu.memory(SimpleNamespace(call=int, setup=None)) is None
+    npu = Instruments(Device("npu", "meta", lambda: waits.append(1)), 1.0, 3)
+    npu.find_limits(["float32"], 0.01)
+    assert len(waits) > 4
+    assert npu.limits.flops["float32"] > 0 < npu.limits.bandwidth
+
+    def pedantic(call, setup, rounds, iterations):
+        for _ in range(rounds):
+            setup()
+            npu.clock()
+            call()
+            npu.clock()
+
+    def doubles(device):
+        one = torch.ones(64, device=device)
+        return SimpleNamespace(call=lambda: one + one, setup=None, shape=one.shape)
+
+    # What a tensor of "meta" moves is not counted.
+    info = npu.measure(SimpleNamespace(pedantic=pedantic), doubles("meta"), doubles("cpu"), "float32")
+    assert info["peak_bytes"] is info["device_time"] is None
+    assert info["share"] > 0 or torch.__version__ < "2.1"  # where FLOPs are not counted
 
 
 def test_memory_bound_rows_find_the_cache_flushed(bench, monkeypatch):

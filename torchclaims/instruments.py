@@ -35,11 +35,8 @@ class Instruments:
             self.clock = clocks.Clock(target.synchronize)
 
     def find_limits(self, dtypes: list[str], seconds: float) -> None:
-        """Measures, in about ``seconds``, what the device can do at its best; a device of --device-spec has none."""
-        try:
-            self.limits = machine.limits(self.target.name, dtypes, seconds)
-        except ValueError:
-            self.limits = None
+        """Measures, in about ``seconds``, what the device can do at its best."""
+        self.limits = machine.limits(self.target.name, dtypes, seconds, self.clock)
 
     def measure(self, benchmark: Any, subject: Any, eager: Any, dtype: str) -> dict[str, Any]:
         """Times ``subject`` by pytest-benchmark's fixture, which must have this clock, and gives a row's figures.
@@ -59,7 +56,7 @@ class Instruments:
         self.clock.reset()
         benchmark.pedantic(subject.call, setup=setup, rounds=rounds, iterations=first.loops)
         samples = timing.Samples.of(self.clock.intervals(), first.loops)
-        if flush:  # which keeps the device busy until the host has launched the call: no gap in the device's time
+        if flush and samples.device:  # the flush keeps the device busy while the host launches: no gap in its own time
             unwaited = clocks.Clock.of(self.target.name, wait=False)
             apart = timing.measure(subject.call, unwaited, seconds=self.seconds, setup=setup)
             samples = dataclasses.replace(samples, device=apart.device)

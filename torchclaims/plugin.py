@@ -9,7 +9,8 @@ import gc
 import os
 import random
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,15 +188,29 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _import_torch() -> Any:
-    """torch, whose objects stay: walking them in each garbage collection would cost a tenth of a second a time."""
+    with _made_to_stay():
+        import torch
+    return torch
+
+
+@contextmanager
+def _made_to_stay() -> Iterator[None]:
+    """Spares what is made here garbage collection: walking torch's objects costs a tenth of a second each time."""
     collecting = gc.isenabled()
     gc.disable()
-    import torch
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
-    gc.freeze()
-    if collecting:
-        gc.enable()
-    return torch
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects the items, which stay until the end."""
+    with _made_to_stay():
+        return (yield)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -34,21 +34,21 @@ class Limits:
     bandwidth: float
 
 
-def limits(device: torch.device | str, dtypes: Iterable[str], seconds: float) -> Limits:
+def limits(device: torch.device | str, dtypes: Iterable[str], seconds: float, clock: Clock | None = None) -> Limits:
     """Measures the limits in about ``seconds``: the best time counts, as nothing makes a machine faster than it is.
 
     A product of n x n matrices is 2 n^3 FLOP; a copy reads and writes each byte once (as STREAM counts, so a cache
-    that reads a line before writing it is not counted).
+    that reads a line before writing it is not counted). ``clock`` waits for a device that PyTorch has no name for.
 
     Raises:
-        ValueError: ``seconds`` is not above zero, or a name is not a dtype.
+        ValueError: ``seconds`` is not above zero, a name is not a dtype, or how to wait for the device is not known.
     """
     check_seconds(seconds)
     names = list(dict.fromkeys(dtypes))
     for name in names:
         if not isinstance(getattr(torch, name, None), torch.dtype):
             raise ValueError(f"dtype {name!r}: torch has none of this name; take float32, bfloat16, ...")
-    device, clock = torch.device(device), Clock.of(device)
+    device, clock = torch.device(device), clock or Clock.of(device)
     share = seconds / (len(names) + 1)
     flops = {name: _matrix_product(device, getattr(torch, name), clock, share) for name in names}
     return Limits({name: value for name, value in flops.items() if value}, _copy(device, clock, share))
