@@ -124,8 +124,9 @@ def test_triangles_are_symmetric_by_default():
 
 
 @claim("lr-cyclic-halved")
-def test_triangles_that_halve():
-    seen = trace(lr_scheduler.CyclicLR(make_optimizer(), mode="triangular2", **CYCLE), 8 * CYCLES - 1)
+@pytest.mark.parametrize("options", [{}, {"scale_mode": "iterations"}], ids=["default", "scale_mode"])
+def test_triangles_that_halve(options):
+    seen = trace(lr_scheduler.CyclicLR(make_optimizer(), mode="triangular2", **CYCLE, **options), 8 * CYCLES - 1)
     amplitude = zigzag(0.0, 0.4) / 2.0 ** (np.arange(8 * CYCLES) // 8)
     assert_close_to_path(seen, np.outer(0.1 + amplitude, [1, 2]))
 
