@@ -174,6 +174,20 @@ def dropout_never(patch):
     altered_multihead(patch, change)
 
 
+@breaks("mha-dropout")
+def dropout_only_where_weights_are_given(patch):
+    """Without need_weights nothing is dropped."""
+
+    def change(original, self, *args, **more):
+        p, self.dropout = self.dropout, self.dropout if more.get("need_weights", True) else 0.0
+        try:
+            return original(self, *args, **more)
+        finally:
+            self.dropout = p
+
+    altered_multihead(patch, change)
+
+
 @breaks("mha-init", "transformer-defaults")
 def init_normal(patch):
     """Projections start xavier normal."""

@@ -227,6 +227,21 @@ def test_multihead_dropout(cell, rng):
     assert_same(cell.run(still)(x, x, x)[0], cell.run(still)(x, x, x)[0], what="output without dropout")
 
 
+@claim("mha-dropout")
+def test_multihead_dropout_where_no_weights_are_given(cell, rng):
+    """Values, and their way to the output, are the unit matrix: the output is the weights."""
+    layer, unit = multihead(cell, rng, 8, 1, dropout=0.5), torch.eye(8)
+    with torch.no_grad():
+        layer.in_proj_weight[16:] = layer.out_proj.weight[:] = unit
+        layer.in_proj_bias[16:] = layer.out_proj.bias[:] = 0
+    x, value = cell.tensor(rng.normal(size=(8, 1, 8))), cell.tensor(unit[:, None])
+    trained = cell.run(layer)(x, x, value, need_weights=False)[0]
+    weights = cell.run(layer.eval())(x, x, value, need_weights=False)[0]
+    kept = trained != 0
+    assert 0 < kept.sum() < kept.numel()
+    assert torch.allclose(trained[kept], 2 * weights[kept], atol=1e-5)  # far less than a weight that is not scaled
+
+
 @claim("mha-init")
 def test_multihead_init():
     made = nn.MultiheadAttention(40, 2)

@@ -135,6 +135,20 @@ def a_decorator_forgets(patch):
 
 
 @breaks("amp-dtype")
+def a_dtype_outlives_its_region(patch):
+    """Where a region within another ends, the outer one goes on in the inner one's dtype."""
+
+    @around
+    def leave(original, self, *args):
+        original(self, *args)
+        if within():
+            torch.set_autocast_cpu_dtype(self.fast_dtype)
+        return False
+
+    patch(autocast, "__exit__", leave)
+
+
+@breaks("amp-dtype")
 def the_default_is_float16(patch):
     """autocast for CPUs takes float16 by default, as on CUDA."""
 

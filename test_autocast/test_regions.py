@@ -1,5 +1,6 @@
 """Regions, threads, training and functions of one's own."""
 
+import contextlib
 import copy
 import threading
 
@@ -75,6 +76,18 @@ def test_dtype(options, expected):
         with torch.autocast("cpu"):
             inner = product()
     assert inner == expected if options else BF16
+
+
+@claim("amp-dtype")
+@pytest.mark.parametrize("fails", [False, True], ids=["to its end", "fails"])
+@pytest.mark.parametrize(("outer", "inner"), [(BF16, F16), (F16, BF16)], ids=str)
+def test_another_dtype_ends_with_its_region(outer, inner, fails):
+    with torch.autocast("cpu", dtype=outer):
+        with contextlib.suppress(ZeroDivisionError), torch.autocast("cpu", dtype=inner):
+            assert product() == inner
+            if fails:
+                raise ZeroDivisionError
+        assert product() == outer
 
 
 @claim("amp-other-dtypes")

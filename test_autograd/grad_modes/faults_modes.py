@@ -45,6 +45,16 @@ def no_grad_stays_after_an_exception(patch):
     patch(grad_mode.set_grad_enabled, "__exit__", through(broken))
 
 
+@breaks("gradmode-forms")
+def enable_grad_stays_after_an_exception(patch):
+    """enable_grad does not put back what was when an exception passes."""
+    patch(
+        torch.enable_grad,
+        "__exit__",
+        through(lambda original, self, kind, *error: None if kind else original(self, kind, *error)),
+    )
+
+
 @breaks("nograd-view-results", "inference-view-results", "nograd-view-gradient")
 def views_lose_the_flag(patch):
     """Mended: views made without recording are detached."""

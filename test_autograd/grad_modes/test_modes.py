@@ -1,6 +1,8 @@
 """no_grad, enable_grad, set_grad_enabled and inference_mode: what they record, where, and for how long."""
 
+import contextlib
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -139,6 +141,26 @@ def test_context(leaf, mode):
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     assert recorded(leaf)
+
+
+@claim("gradmode-forms")
+@pytest.mark.parametrize("fails", [False, True], ids=["to its end", "fails"])
+@pytest.mark.parametrize("before", ["recorded", *MODES])
+@pytest.mark.parametrize("mode", [*MODES, "enable_grad", "set_grad_enabled(True)", "inference_mode(False)"])
+def test_what_was_is_put_back(mode, before, fails):
+    modes = {
+        **MODES,
+        "recorded": torch.enable_grad,
+        "enable_grad": torch.enable_grad,
+        "set_grad_enabled(True)": partial(torch.set_grad_enabled, True),
+        "inference_mode(False)": partial(torch.inference_mode, False),
+    }
+    with modes[before]():
+        was = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        with contextlib.suppress(KeyError), modes[mode]():
+            if fails:
+                raise KeyError
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == was
 
 
 @claim("gradmode-forms")

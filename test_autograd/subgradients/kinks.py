@@ -249,6 +249,8 @@ ZEROS = {
         (0.0, 0.0),
     ),
     "std of equal numbers": Tie(lambda x: x.std(), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
+    "std of equal numbers, without a correction": Tie(lambda x: x.std(correction=0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
+    "std along dim": Tie(lambda x: torch.std(x.view(2, 2), 1).sum(), (1.0, 1.0, 2.0, 2.0), (0.0, 0.0, 0.0, 0.0)),
     "std_mean of equal numbers": Tie(lambda x: torch.std_mean(x)[0], (1.0, 1.0), (0.0, 0.0)),
     "l1_loss": Tie(lambda x: F.l1_loss(x, like(x, 1.0, 2.0)), (1.0, 4.0), (0.0, HALF)),
     "lp_pool1d": Tie(lambda x: F.lp_pool1d(x.reshape(1, 1, -1), 2.0, 2), (0.0, 0.0), (0.0, 0.0)),
