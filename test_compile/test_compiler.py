@@ -44,8 +44,11 @@ def test_what_is_disabled_runs_as_it_is(backend):
 
 
 @claim("compiler-disable-not-recursive")
-def test_what_a_disabled_function_calls(backend):
-    compiled = torch.compile(around(torch.compiler.disable(inner, recursive=False)), backend=backend)
+@pytest.mark.parametrize("decorates", [False, True], ids=["function", "decorator"])
+def test_what_a_disabled_function_calls(backend, decorates):
+    disable = torch.compiler.disable
+    disabled = disable(recursive=False)(inner) if decorates else disable(inner, recursive=False)
+    compiled = torch.compile(around(disabled), backend=backend)
     x = torch.tensor([0.5])
     assert torch.equal(compiled(x), around(inner)(x))
     assert backend.calls() == [torch.exp, torch.sin, torch.tanh]

@@ -40,11 +40,16 @@ def test_what_cannot_be_captured_whole_runs(backend):
 
 
 @claim("compile-fullgraph-raises")
-def test_fullgraph(backend):
-    assert torch.compile(double, backend=backend, fullgraph=True)(torch.ones(1)).item() == 2
+@pytest.mark.parametrize("decorates", [False, True], ids=["function", "decorator"])
+def test_fullgraph(backend, decorates):
+    def compiled(function):
+        options = {"backend": backend, "fullgraph": True}
+        return torch.compile(**options)(function) if decorates else torch.compile(function, **options)
+
+    assert compiled(double)(torch.ones(1)).item() == 2
     raised = False
     try:
-        torch.compile(graph_breaking, backend=backend, fullgraph=True)(torch.ones(2))
+        compiled(graph_breaking)(torch.ones(2))
     except Exception as error:  # its type is no documented name
         raised = type(error).__module__.startswith("torch._dynamo")
     assert raised, "fullgraph=True let a branch on a value pass"

@@ -113,9 +113,11 @@ STATES = {0: (False, False), 1: (True, True), 2: (True, False)}
 
 
 @claim("det-flag-reads")
+@pytest.mark.parametrize("before", [0, 1, 2])
 @pytest.mark.parametrize("mode", [0, 1, 2, "default", "warn", "error"])
-def test_debug_mode(mode):
+def test_debug_mode(mode, before):
     number = mode if isinstance(mode, int) else ["default", "warn", "error"].index(mode)
+    torch.set_deterministic_debug_mode(before)
     torch.set_deterministic_debug_mode(mode)
     assert torch.get_deterministic_debug_mode() == number
     read = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
