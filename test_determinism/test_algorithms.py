@@ -1,5 +1,7 @@
 """Deterministic algorithms: who refuses, who warns, who computes, and what empty memory holds."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -175,11 +177,19 @@ def test_filled(name, dtype):
 
 
 @claim("det-fill")
-def test_resized_keeps_the_old_part():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("old", "new"), [((2,), (5,)), ((2, 3), (4, 3)), ((2, 3), (3, 4)), ((1, 2, 2), (7,))], ids=str)
+def test_resized_keeps_the_old_part(old, new, dtype):
     torch.use_deterministic_algorithms(True)
-    x = torch.tensor([1.0, 2.0]).resize_(5)
-    assert x[:2].tolist() == [1, 2]
-    assert x[2:].isnan().all()
+    count = math.prod(old)
+    x = torch.arange(1, 1 + count).to(dtype).reshape(old).resize_(new)
+    assert x.flatten()[:count].tolist() == list(range(1, 1 + count))
+    assert x.flatten()[count:].isnan().all()
+
+
+@claim("det-fill")
+def test_resized_to_less_and_back():
+    torch.use_deterministic_algorithms(True)
     y = torch.tensor([1.0, 2.0, 3.0])
     y.resize_(2).resize_(3)
     assert y[:2].tolist() == [1, 2]

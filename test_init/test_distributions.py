@@ -218,6 +218,15 @@ def test_sparse_places_are_any_two(cell, other):
     assert_rate(both_are_zero, 1 / 6, what=f"rows 0 and {other} are both zero")
 
 
+@claim("init-sparse")
+def test_sparse_places_of_columns_are_independent(cell):
+    def neighbours_have_the_same_place():
+        row = (fill("sparse_", blank(cell, 4, 200), sparsity=0.25) == 0).int().argmax(0)
+        return row[1:] == row[:-1]  # independent, as places are uniform
+
+    assert_rate(neighbours_have_the_same_place, 1 / 4, what="a column's zero is in the row of its neighbour's")
+
+
 @claim("init-sparse-std")
 @pytest.mark.parametrize(("options", "std"), [({}, 0.01), ({"std": 0.5}, 0.5)], ids=["default", "std"])
 def test_sparse_values(cell, options, std):

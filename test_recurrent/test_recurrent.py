@@ -361,12 +361,13 @@ def test_dropout_of_one_layer(cell, rng, layer):
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
 def test_init(kind):
     bound = 0.25
-    layer = getattr(nn, kind)
-    names = [name for name, _ in layer(40, 16).named_parameters()]
-    for name in names:
+    options = {} if kind.endswith("Cell") else {"num_layers": 2, "bidirectional": True}
+    first, second = ([getattr(nn, kind)(40, 16, **options) for _ in range(20)] for _ in range(2))
+    for name in dict(first[0].named_parameters()):
+        draws = iter([first, second])
 
-        def draw(name=name):
-            return torch.cat([getattr(layer(40, 16), name).detach().flatten() for _ in range(20)])
+        def draw(name=name, draws=draws):
+            return torch.cat([getattr(layer, name).detach().flatten() for layer in next(draws)])
 
         assert_follows(draw, uniform(-bound, bound), what=name)
 
