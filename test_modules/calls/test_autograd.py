@@ -117,12 +117,14 @@ def test_nothing_is_left_to_differentiate(cell):
 
 
 @claim("module-numpy-detour")
-def test_numpy_refuses_what_requires_a_gradient(cell):
-    output = Linear(1, 1).to(cell.device.name)(torch.ones(1, 1, device=cell.device.name))
+@pytest.mark.parametrize("leaf", [False, True], ids=["output", "parameter"])
+def test_numpy_refuses_what_requires_a_gradient(cell, leaf):
+    layer = Linear(1, 1).to(cell.device.name)
+    tensor = layer.w if leaf else layer(torch.ones(1, 1, device=cell.device.name))
     # Off the host the device is refused first.
     error, message = (RuntimeError, "requires grad") if cell.device.is_cpu else (TypeError, "can't convert")
     with pytest.raises(error, match=message):
-        output.numpy()
+        tensor.numpy()
 
 
 @claim("saved-freed")

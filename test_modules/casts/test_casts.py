@@ -180,21 +180,37 @@ HALVES = {
     np.inf: np.inf,
     np.nan: np.nan,
 }
+BFLOATS = {
+    1.0: 1.0,
+    1 + 2.0**-8: 1.0,  # a tie, to even
+    -1 - 3 * 2.0**-8: -1 - 2.0**-6,  # a tie, to even
+    1 + 2.0**-8 + 2.0**-20: 1 + 2.0**-7,
+    2.0**127: 2.0**127,
+    2.0**128 - 2.0**104: np.inf,
+    2.0**-126 + 2.0**-134: 2.0**-126,  # a tie, to even
+    -0.0: -0.0,
+    -np.inf: -np.inf,
+    np.nan: np.nan,
+}
+CASTS = {
+    "half": (lambda module: module.half(), HALVES, torch.float16),
+    "to float16": (lambda module: module.to(torch.float16), HALVES, torch.float16),
+    "bfloat16": (lambda module: module.bfloat16(), BFLOATS, torch.bfloat16),
+    "to bfloat16": (lambda module: module.to(torch.bfloat16), BFLOATS, torch.bfloat16),
+}
 
 
 @claim("cast-values")
-@pytest.mark.parametrize(
-    "cast", [lambda module: module.half(), lambda module: module.to(torch.float16)], ids=["half", "to"]
-)
-def test_values_are_rounded(cast, cell):
+@pytest.mark.parametrize("name", CASTS)
+def test_values_are_rounded(name, cell):
+    cast, known, dtype = CASTS[name]
     module = nn.Module()
-    module.p = nn.Parameter(cell.tensor(list(HALVES)))
-    module.register_buffer("b", cell.tensor(list(HALVES)))
+    module.p = nn.Parameter(cell.tensor(list(known)))
+    module.register_buffer("b", cell.tensor(list(known)))
     cast(module)
-    values = cell.tensor(list(HALVES.values()), dtype=torch.float16)
     for seen in (module.p.detach(), module.b):
-        assert_same(seen, values, what="values")
-        assert torch.signbit(seen[10]).item()
+        assert_same(seen, cell.tensor(list(known.values()), dtype=dtype), what="values")
+        assert torch.signbit(seen[list(known).index(0.0)]).item()
 
 
 @claim("cast-tied")

@@ -229,6 +229,18 @@ def test_earlier_layers_take_the_replacement(cell):
 
 
 @claim("hook-bw-replace")
+def test_the_next_hook_sees_each_replacement(cell):
+    module, seen = Both(), []
+    module.register_full_backward_hook(lambda _, into, out: (into[0] * 10, into[1] * 100))
+    module.register_full_backward_hook(lambda _, into, out: seen.append(lists(into)))
+    x, y = (cell.tensor([1.0], requires_grad=True) for _ in range(2))
+    first, _, last = module(x, y)
+    (first + last).backward()
+    assert seen == [([20], [300])]
+    assert (x.grad.tolist(), y.grad.tolist()) == ([20], [300])
+
+
+@claim("hook-bw-replace")
 def test_none_cuts_the_gradient_of_one_input(cell):
     module = Both()
     module.register_full_backward_hook(lambda _, into, out: (None, into[1] * 10, None))
