@@ -201,8 +201,9 @@ def test_batch_norm_in_both_formats(cell, rng, training, size):
 @pytest.mark.parametrize("input_last", [True, False], ids=["input last", "input first"])
 @pytest.mark.parametrize("weight_last", [True, False], ids=["weight last", "weight first"])
 @pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"groups": 2}, {"dilation": 2}], ids=str)
-def test_format_of_a_convolution(input_last, weight_last, options):
-    conv = nn.Conv2d(4, 6, 3, **options)
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d], ids=lambda kind: kind.__name__)
+def test_format_of_a_convolution(kind, input_last, weight_last, options):
+    conv = kind(4, 6, 3, **options)
     conv = conv.to(memory_format=LAST) if weight_last else conv
     x = torch.randn(2, 4, 8, 9)
     out = conv(x.to(memory_format=LAST) if input_last else x)

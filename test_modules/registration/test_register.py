@@ -102,9 +102,12 @@ def test_persistent_and_not(cell):
 
 @claim("register-buffer-attr-update")
 @pytest.mark.parametrize("persistent", [True, False])
-def test_buffer_is_set_by_attribute(persistent, cell):
+@pytest.mark.parametrize("after", ["a tensor", "None"])
+def test_buffer_is_set_by_attribute(persistent, after, cell):
     module = nn.Module()
     module.register_buffer("mean", cell.tensor([0.0]), persistent=persistent)
+    if after == "None":
+        module.mean = None
     module.mean = mean = cell.tensor([4.0])
     assert "mean" not in vars(module)
     assert dict(module.named_buffers())["mean"] is mean

@@ -141,7 +141,7 @@ def test_dtype_is_the_modules_own(cell):
 
 @claim("load-size-mismatch")
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("size", [(1, 3), (3, 2), (6,)], ids=["broadcasts", "as many elements", "flat"])
+@pytest.mark.parametrize("size", [(1, 3), (3, 2), (6,), (1, 2, 3), (2, 1, 3), (2, 3, 1)], ids=str)
 def test_size_mismatch(size, strict, cell):
     target = cell.place(Perceptron(2, 3, 1))
     before = target.layer1.w.detach().clone()
