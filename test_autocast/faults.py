@@ -1,5 +1,6 @@
 """How autocast and the gradient scaler could be broken, or mended."""
 
+import sys
 import threading
 
 import torch
@@ -304,6 +305,13 @@ def negative_infinity_is_a_number(patch):
         return original(self, optimizer, *args)
 
     patch(GradScaler, "_unscale_grads_", unscale)
+
+
+@breaks("scaler-skips-fused")
+def fused_steps_are_taken_all_the_same(patch):
+    """Fused Adam is not told that a gradient is not finite."""
+    module = sys.modules[torch.optim.Adam.__module__]
+    patch(module, "_fused_adam", around(lambda original, *args, **more: original(*args, **{**more, "found_inf": None})))
 
 
 @breaks("scaler-update")

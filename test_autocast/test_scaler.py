@@ -1,5 +1,7 @@
 """The gradient scaler on CPUs. Scales and gradients are powers of two, which no step rounds."""
 
+from math import inf, isfinite, nan
+
 import pytest
 import torch
 from torch import nn
@@ -51,6 +53,30 @@ def test_steps_and_skipped_steps(bad):
     assert optimizer.state[p]["momentum_buffer"].tolist() == [2.0, 2.0]
     step(scaler, p, optimizer, 2.0)
     assert p.tolist() == [-1.5, -0.5]
+
+
+FUSED = {
+    "SGD": (torch.optim.SGD, {}),
+    "SGD, dampened": (torch.optim.SGD, {"momentum": 0.5, "dampening": 0.5}),
+    "Adam": (torch.optim.Adam, {}),
+    "AdamW": (torch.optim.AdamW, {}),
+    "Adagrad": (torch.optim.Adagrad, {}),
+}
+
+
+@claim("scaler-skips-fused")
+@pytest.mark.parametrize("factors", [[nan, 0.75, 0.25], [0.75, inf, 0.25]], ids=["first", "second"])
+@pytest.mark.parametrize("name", FUSED)
+def test_a_step_left_out_of_a_fused_implementation(name, factors):
+    make, options = FUSED[name]
+    seen = []
+    for given in (factors, [factor for factor in factors if isfinite(factor)]):
+        p = nn.Parameter(torch.tensor([1.0, 2.0]))
+        scaler, optimizer = scaler_with(), make([p], lr=0.5, fused=True, **options)
+        for factor in given:
+            step(scaler, p, optimizer, factor)
+        seen.append(p.tolist())
+    assert seen[0] == seen[1], f"after a step that was left out the parameter is {seen[0]}, without it {seen[1]}"
 
 
 @claim("scaler-step")

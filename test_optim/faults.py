@@ -404,6 +404,20 @@ def foreach_forgets_to_maximise(patch):
     replace_sgd(patch, change)
 
 
+@breaks("optim-sgd-late-gradient")
+def a_late_first_gradient_is_dampened(patch):
+    """The foreach implementation dampens a first gradient that comes later than the others'."""
+
+    @around
+    def multi_tensor(original, params, grads, buffers, *args, **options):
+        share = 1 - options["dampening"]
+        late = [one is None and any(other is not None for other in buffers) for one in buffers]
+        grads = [grad * share if is_late else grad for grad, is_late in zip(grads, late, strict=True)]
+        original(params, grads, buffers, *args, **options)
+
+    patch(MODULE, "_multi_tensor_sgd", multi_tensor)
+
+
 @breaks("optim-sgd-defaults")
 def the_default_rate_is_a_hundredth(patch):
     """SGD has rate 0.01 by default."""

@@ -28,20 +28,25 @@ CASES = {
     "dampening alone": {"dampening": 0.5},
 }
 SIZES = [(1,), (17,), (2, 3), ()]
+MISSED = {(1, 1)}  # step and parameter
+BY_IMPLEMENTATION = pytest.mark.parametrize(
+    "implementation", [{"foreach": True}, {"foreach": False}, {"fused": True}], ids=str
+)
 
 
-def assert_follows(cell, rng, options, steps=4, **implementation):
+def assert_follows(cell, rng, options, steps=4, missed=MISSED, **implementation):
+    """Each parameter goes as the page says after each of ``steps``; of those ``missed`` it has no gradient."""
     ps = [nn.Parameter(cell.tensor(rng.normal(1, 1, size))) for size in SIZES]
     start = [to_numpy(one) for one in ps]
     optimizer = SGD(ps, lr=0.125, **options, **implementation)
     grads = [[cell.tensor(rng.normal(size=size)) for size in SIZES] for _ in range(steps)]
     for step in range(steps):
-        for one, grad in zip(ps, grads[step], strict=True):
-            one.grad = grad.clone()
+        for index, (one, grad) in enumerate(zip(ps, grads[step], strict=True)):
+            one.grad = None if (step, index) in missed else grad.clone()
         optimizer.step()
         for index, one in enumerate(ps):
-            seen = [to_numpy(grads[past][index]) for past in range(step + 1)]
-            expected = sgd(start[index], seen, 0.125, **options)[-1]
+            seen = [to_numpy(grads[past][index]) for past in range(step + 1) if (past, index) not in missed]
+            expected = [start[index], *sgd(start[index], seen, 0.125, **options)][-1]
             # No option lets a term of the sums be larger than the sum of all that went in.
             size = np.abs(start[index]) * 2 + 4 * sum(np.abs(gradient) for gradient in seen)
             bound = gamma(8 * (step + 1), rounding_unit(cell.dtype)) * size
@@ -57,14 +62,21 @@ def test_steps(cell, rng, options):
 
 
 @claim("optim-sgd-implementations")
-@pytest.mark.parametrize("implementation", [{"foreach": True}, {"foreach": False}, {"fused": True}], ids=str)
+@BY_IMPLEMENTATION
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_implementations(cell, rng, options, implementation):
     assert_follows(cell, rng, options, steps=3, **implementation)
 
 
+@claim("optim-sgd-late-gradient")
+@BY_IMPLEMENTATION
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_a_first_gradient_after_the_others(cell, rng, options, implementation):
+    assert_follows(cell, rng, options, missed={(0, 2)}, **implementation)
+
+
 @claim("optim-sgd-reads-gradients")
-@pytest.mark.parametrize("implementation", [{"foreach": True}, {"foreach": False}, {"fused": True}], ids=str)
+@BY_IMPLEMENTATION
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_the_gradient_is_left_alone(cell, options, implementation):
     p = nn.Parameter(cell.tensor([1.0, 2.0]))

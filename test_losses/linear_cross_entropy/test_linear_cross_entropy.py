@@ -197,7 +197,7 @@ def test_ignored(cell, rng, chunks, index):
 @claim("loss-linear-cross-entropy-one-backward")
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_second_backward(cell, rng, reduction):
-    case = Case(cell, rng, (9, 4, 7, ()))
+    case = Case(cell, rng, (9, 4, 7, ()), extras={"bias": True})
     loss = case.function(reduction, {"batch_chunk_size": 4})(*case.tensors)
     loss.backward(retain_graph=True)
     before = [tensor.grad.clone() for tensor in case.tensors]
@@ -209,7 +209,7 @@ def test_second_backward(cell, rng, reduction):
 @claim("loss-linear-cross-entropy-retained")
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_retained_graph(cell, rng, reduction):
-    case = Case(cell, rng, (9, 4, 7, ()))
+    case = Case(cell, rng, (9, 4, 7, ()), extras={"bias": True})
     chunks = {"batch_chunk_size": 4} | ({} if reduction == "none" else {"allow_retain_graph": True})
     loss = case.function(reduction, chunks)(*case.tensors)
     weights = torch.ones_like(loss)

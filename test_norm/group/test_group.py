@@ -188,9 +188,10 @@ def test_gradients_of_views(cell, rng, layout, batch):
 
 @claim("group-backward")
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_gradients_of_a_view(cell, rng, layout):
+@pytest.mark.parametrize("batch", [1, 3])
+def test_gradients_of_a_view(cell, rng, layout, batch):
     module = made(cell, rng, 2, 4)
-    x = LAYOUTS[layout](cell.tensor(unlike_scale(rng, (1, 4, 3, 5)))).detach().requires_grad_()
+    x = LAYOUTS[layout](cell.tensor(unlike_scale(rng, (batch, 4, 3, 5)))).detach().requires_grad_()
     grad = cell.tensor(rng.standard_normal(tuple(x.shape)))
     cell.run(module)(x).backward(grad)
     assert_gradients(cell, x, grad, module)

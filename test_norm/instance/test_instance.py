@@ -163,6 +163,17 @@ def test_gradients_of_views(cell, rng, layout):
     assert_gradients(cell, x, grad, module)
 
 
+@claim("instance-backward")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gradients_of_a_view(cell, rng, layout, batch):
+    module = made(cell, rng, nn.InstanceNorm2d, 3)
+    x = LAYOUTS[layout](cell.tensor(unlike_scale(rng, (batch, 3, 4, 5)))).detach().requires_grad_()
+    grad = cell.tensor(rng.standard_normal(tuple(x.shape)))
+    cell.run(module)(x).backward(grad)
+    assert_gradients(cell, x, grad, module)
+
+
 @claim("instance-backward-one-sample")
 @pytest.mark.parametrize(
     ("layer", "shape"), [(nn.InstanceNorm2d, (1, 3, 2, 5)), (nn.InstanceNorm3d, (1, 3, 2, 2, 3))], ids=["2d", "3d"]
@@ -239,8 +250,9 @@ def test_bias_off(cell, rng, layer, spatial):
 
 def assert_running(cell, module, batches, momentum, estimate):
     """running_mean and running_var after ``batches``; ``estimate`` turns the biased variance into what is tracked."""
-    mean, variance = np.zeros(3), np.ones(3)
-    slack = np.zeros(3), np.zeros(3)
+    channels = batches[0].shape[1]
+    mean, variance = np.zeros(channels), np.ones(channels)
+    slack = np.zeros(channels), np.zeros(channels)
     for x in batches:
         bound = normalisation_bound(cell, x, spatial(x), module.eps)
         mean = (1 - momentum) * mean + momentum * x.mean((0, *spatial(x)))
@@ -318,9 +330,10 @@ def test_evaluation_with_running_statistics(cell, rng, shape):
 @claim("instance-unbatched")
 @EVERY_CLASS
 @pytest.mark.parametrize("tracking", [False, True])
-def test_without_batch_dimension(cell, rng, layer, spatial, tracking):
-    module = made(cell, rng, layer, 3, track_running_stats=tracking)
-    x = cell.tensor(unlike_scale(rng, (3, *(5, 2, 3)[:spatial]), axis=0))
+@pytest.mark.parametrize(("channels", "sizes"), [(3, (5, 2, 3)), (1, (5, 1, 1))], ids=["", "of sizes 1"])
+def test_without_batch_dimension(cell, rng, layer, spatial, tracking, channels, sizes):
+    module = made(cell, rng, layer, channels, track_running_stats=tracking)
+    x = cell.tensor(unlike_scale(rng, (channels, *sizes[:spatial]), axis=0))
     output = cell.run(module)(x)
     assert output.shape == x.shape
     assert_normalised(cell, output.unsqueeze(0), x.unsqueeze(0), module)

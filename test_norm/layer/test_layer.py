@@ -342,10 +342,12 @@ def test_other_shape(cell, shape, size):
 @claim("layer-shape-refused")
 def test_other_shape_of_parameters(cell):
     x, three, four = cell.tensor(np.ones((2, 3))), cell.tensor(np.ones(3)), cell.tensor(np.ones(4))
-    with pytest.raises(RuntimeError, match="Expected weight to be of same shape as normalized_shape"):
-        nn.functional.layer_norm(x, (3,), four, three)
-    with pytest.raises(RuntimeError, match="Expected bias to be of same shape as normalized_shape"):
-        nn.functional.layer_norm(x, (3,), three, four)
+    for weight in (four, three[:1], three[None], three[0]):
+        with pytest.raises(RuntimeError, match="Expected weight to be of same shape as normalized_shape"):
+            nn.functional.layer_norm(x, (3,), weight, three)
+    for bias in (four, three[:1], three[None], three[0]):
+        with pytest.raises(RuntimeError, match="Expected bias to be of same shape as normalized_shape"):
+            nn.functional.layer_norm(x, (3,), three, bias)
     with pytest.raises(RuntimeError, match="Expected weight to be of same shape as normalized_shape"):
         nn.functional.layer_norm(x, (2, 3), cell.tensor(np.ones(6)), cell.tensor(np.ones((2, 3))))
     with pytest.raises(RuntimeError, match="Expected normalized_shape to be at least 1-dimensional"):
