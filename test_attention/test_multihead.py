@@ -145,20 +145,16 @@ def test_batch_first(cell, rng, training):
     plain.load_state_dict(layer.state_dict())
     layer.train(training)
     plain.train(training)
-    x, y = tensors(cell, rng, (4, 2, 6), (5, 2, 6))
-    out, weights = cell.run(plain)(x, y, y)
-    z = y.transpose(0, 1)
-    for values in (z, z.clone()):
-        first, shares = cell.run(layer)(x.transpose(0, 1), z, values)
-        assert first.shape == (2, 4, 6)
-        assert torch.allclose(first, out.transpose(0, 1), atol=1e-5)
+    x, y, other = tensors(cell, rng, (4, 2, 6), (5, 2, 6), (5, 2, 6))
+    first = {one: one.transpose(0, 1) for one in (x, y, other)}  # the same tensor for the same one
+    for given in ((x, y, y), (x, y, other), (y, y, y), (y, y, other), (y, other, y)):
+        out, weights = cell.run(plain)(*given)
+        turned, shares = cell.run(layer)(*(first[one] for one in given))
+        assert turned.shape == (2, *out.shape[::2])
+        assert torch.allclose(turned, out.transpose(0, 1), atol=1e-5)
         assert torch.allclose(shares, weights, atol=1e-5)
-    itself = cell.run(layer)(z, z, z)[0]
-    assert torch.allclose(itself.transpose(0, 1), cell.run(plain)(y, y, y)[0], atol=1e-5)
-    alone = cell.run(layer)(x[:, 0], y[:, 0], y[:, 0])[0]
-    assert alone.shape == (4, 6)
-    assert torch.allclose(alone, cell.run(plain)(x[:, 0], y[:, 0], y[:, 0])[0], atol=1e-5)
-    assert torch.allclose(alone, out[:, 0], atol=1e-5)
+        alone = cell.run(layer)(*(one[:, 0] for one in given))[0]
+        assert torch.allclose(alone, out[:, 0], atol=1e-5)
 
 
 @claim("mha-fast-path")

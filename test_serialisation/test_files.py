@@ -55,9 +55,11 @@ LAYOUTS = {
 
 
 @claim("ser-round-trip")
+@pytest.mark.parametrize("requires_grad", [False, True], ids=["", "requires grad"])
 @pytest.mark.parametrize("case", LAYOUTS)
-def test_tensors(case, cell):
-    tensor = LAYOUTS[case](cell)
+def test_tensors(case, requires_grad, cell):
+    tensor = LAYOUTS[case](cell).detach()
+    tensor.requires_grad_(requires_grad and tensor.is_floating_point())
     seen = round_trip(tensor)
     assert seen is not tensor
     assert (seen.dtype, seen.shape, seen.stride(), seen.storage_offset(), seen.requires_grad) == (

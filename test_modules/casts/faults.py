@@ -460,3 +460,25 @@ def shared_modules_are_cast_apart(patch):
         return module
 
     _applying(patch, change)
+
+
+@breaks("cast-swap")
+def nothing_is_swapped(patch):
+    """Conversions never swap."""
+    patch(torch.__future__, "get_swap_module_params_on_conversion", lambda original: lambda: False)
+
+
+@breaks("cast-swap")
+def gradients_are_lost_when_swapped(patch):
+    """A Parameter that is swapped loses its gradient."""
+
+    def make(original):
+        def apply(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            if torch.__future__.get_swap_module_params_on_conversion():
+                self.zero_grad()
+            return self
+
+        return apply
+
+    patch(nn.Module, "_apply", make)

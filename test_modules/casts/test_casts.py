@@ -192,7 +192,7 @@ BFLOATS = {
     -np.inf: -np.inf,
     np.nan: np.nan,
 }
-CASTS = {
+ROUNDED = {
     "half": (lambda module: module.half(), HALVES, torch.float16),
     "to float16": (lambda module: module.to(torch.float16), HALVES, torch.float16),
     "bfloat16": (lambda module: module.bfloat16(), BFLOATS, torch.bfloat16),
@@ -201,9 +201,9 @@ CASTS = {
 
 
 @claim("cast-values")
-@pytest.mark.parametrize("name", CASTS)
+@pytest.mark.parametrize("name", ROUNDED)
 def test_values_are_rounded(name, cell):
-    cast, known, dtype = CASTS[name]
+    cast, known, dtype = ROUNDED[name]
     module = nn.Module()
     module.p = nn.Parameter(cell.tensor(list(known)))
     module.register_buffer("b", cell.tensor(list(known)))
@@ -211,6 +211,48 @@ def test_values_are_rounded(name, cell):
     for seen in (module.p.detach(), module.b):
         assert_same(seen, cell.tensor(list(known.values()), dtype=dtype), what="values")
         assert torch.signbit(seen[list(known).index(0.0)]).item()
+
+
+@pytest.fixture
+def swapping():
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    yield
+    torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+SWAPPING = {
+    "double": (lambda module: module.double(), torch.float64, "cpu"),
+    "bfloat16": (lambda module: module.to(torch.bfloat16), torch.bfloat16, "cpu"),
+    "meta": (lambda module: module.to("meta"), torch.float32, "meta"),
+    "meta, empty": (lambda module: module.to_empty(device="meta"), torch.float32, "meta"),
+}
+
+
+@claim("cast-swap")
+@pytest.mark.usefixtures("swapping")
+@pytest.mark.parametrize("graded", [False, True], ids=["", "graded"])
+@pytest.mark.parametrize("name", SWAPPING)
+def test_swapping_keeps_the_tensors(name, graded):
+    convert, dtype, device = SWAPPING[name]
+    module = nn.Linear(2, 3)
+    module.bias.requires_grad_(False)
+    held = [module.weight, module.bias]
+    if graded:
+        module(torch.ones(1, 2)).sum().backward()
+    convert(module)
+    assert all(one is old for one, old in zip(module.parameters(), held, strict=True))
+    assert [one.requires_grad for one in held] == [True, False]
+    for one in [*held, module.weight.grad] if graded else held:
+        assert (one.dtype, one.device.type) == (dtype, device)
+
+
+@claim("cast-swap")
+def test_no_swapping_by_default():
+    assert torch.__future__.get_swap_module_params_on_conversion() is False
+    module = nn.Linear(2, 3)
+    weight = module.weight
+    assert module.to("meta").weight is not weight
+    assert weight.device.type == "cpu"
 
 
 @claim("cast-tied")

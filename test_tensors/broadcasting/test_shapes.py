@@ -111,11 +111,14 @@ def test_values_and_gradients(cell, rng, left, right):
 
 
 @claim("bcast-no-copy")
-@pytest.mark.parametrize("how", ["broadcast_tensors", "broadcast_to", "expand", "expand -1"])
+@pytest.mark.parametrize("how", ["first", "second", "last", "broadcast_to", "expand", "expand -1"])
 def test_memory(cell, how):
     x = cell.tensor([[1.0, 2.0, 3.0]])
+    larger = cell.tensor(np.zeros((2, 4, 1)))
     grown = {
-        "broadcast_tensors": lambda: torch.broadcast_tensors(x, cell.tensor(np.zeros((2, 4, 1))))[0],
+        "first": lambda: torch.broadcast_tensors(x, larger)[0],
+        "second": lambda: torch.broadcast_tensors(larger, x, larger)[1],
+        "last": lambda: torch.broadcast_tensors(larger, larger, x)[2],
         "broadcast_to": lambda: torch.broadcast_to(x, (2, 4, 3)),
         "expand": lambda: x.expand(2, 4, 3),
         "expand -1": lambda: x.expand(2, 4, -1),
