@@ -242,6 +242,7 @@ def test_swapping_keeps_the_tensors(name, graded):
     convert(module)
     assert all(one is old for one, old in zip(module.parameters(), held, strict=True))
     assert [one.requires_grad for one in held] == [True, False]
+    assert (module.weight.grad is not None) == graded
     for one in [*held, module.weight.grad] if graded else held:
         assert (one.dtype, one.device.type) == (dtype, device)
 
