@@ -21,6 +21,7 @@ REFUSED = {
     "numpy": (lambda x: x.numpy(), TypeError, "can't convert meta device type tensor to numpy"),
     "item": (lambda x: x[0].item(), RuntimeError, "Tensor.item.. cannot be called on meta tensors|_local_scalar_dense"),
     "bool": (lambda x: bool(x[0]), RuntimeError, "cannot be called on meta tensors|_local_scalar_dense"),
+    "branch": (lambda x: bool((x == x).all()), RuntimeError, "cannot be called on meta tensors|_local_scalar_dense"),
     "float": (lambda x: float(x[0]), RuntimeError, "cannot be called on meta tensors|_local_scalar_dense"),
     "nonzero": (lambda x: x.nonzero(), NotImplementedError, "nonzero"),
     "unique": (lambda x: x.unique(), NotImplementedError, "_unique2"),
