@@ -141,6 +141,15 @@ def test_in_chunks(cell, rng, chunks, size, target, extras, reduction):
 
 
 @claim("loss-linear-cross-entropy-chunks")
+@pytest.mark.parametrize("policy", ["accurate", "compact"])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_accumulating_in_full_precision(cell, rng, policy, reduction):
+    accumulated = torch.float32 if cell.dtype.itemsize == 2 else cell.dtype
+    chunks = {"batch_chunk_size": 4, "acc_policy": policy, "acc_dtype": accumulated}
+    Case(cell, rng, (9, 4, 33, ()), extras={"bias": True}).check(cell, rng, reduction, chunks)
+
+
+@claim("loss-linear-cross-entropy-chunks")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_layouts(cell, rng, layout, reduction):
