@@ -22,14 +22,16 @@ def scores(script, low=0):
 
 
 def indices(script, shape, ignored=None):
-    """Classes for scores of ``shape``, some of them ``ignored``."""
+    """Classes for scores of ``shape``, some of them ``ignored``; all of them are a case of their own."""
     axis = class_axis(shape)
     least = 0 if ignored is None else -1
     y = script.whole("y", shape[:axis] + shape[axis + 1 :], least, shape[axis] - 1, layouts=SCATTERED)
-    if ignored is not None:
+    if (y < 0).any() and not (y < 0).all():
         script.run("y", f"torch.where(y < 0, {ignored}, y)")
-        y = np.where(y < 0, ignored, y)
-    return y
+        return np.where(y < 0, ignored, y)
+    if (y < 0).any():
+        script.run("y", "y.clamp(min=0)")
+    return y.clip(0)
 
 
 def weights(script, shape):

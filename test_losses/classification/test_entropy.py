@@ -89,12 +89,16 @@ def test_nll_ignores(cell, rng, shape, ignored, weighted, reduction):
 
 
 @claim("loss-nll-ignore-index")
-def test_all_ignored(cell):
-    x = cell.tensor(np.ones((3, 2)), requires_grad=True)
-    y = torch.full((3,), -100, device=cell.device.name)
-    assert_same(cell.run(nn.NLLLoss(reduction="sum"))(x, y), cell.tensor(0.0), what="sum")
-    mean = cell.run(nn.NLLLoss())(x, y)
+@pytest.mark.parametrize("layer", [nn.NLLLoss, nn.CrossEntropyLoss])
+@pytest.mark.parametrize(("shape", "targets"), [((2,), ()), ((3, 2), (3,)), ((3, 2, 4), (3, 4))], ids=str)
+def test_all_ignored(cell, layer, shape, targets):
+    x = cell.tensor(np.ones(shape), requires_grad=True)
+    y = torch.full(targets, -100, device=cell.device.name)
+    assert_same(cell.run(layer(reduction="sum"))(x, y), cell.tensor(0.0), what="sum")
+    mean = cell.run(layer())(x, y)
     assert_same(mean, cell.tensor(math.nan), what="mean over no weight")
+    mean.backward()
+    assert_same(x.grad, torch.zeros_like(x), what="gradient")
 
 
 NLL_ERRORS = {
