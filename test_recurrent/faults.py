@@ -436,3 +436,17 @@ def projection_clamped(patch):
         return init
 
     patch(rnn.RNNBase, "__init__", make)
+
+
+@breaks("rnn-copied")
+def a_copy_keeps_the_weights_that_it_was_made_with(patch):
+    """What is written to a copy's weights does not reach its calculation."""
+
+    def make(original):
+        def setstate(self, state):
+            original(self, state)
+            self._flat_weights = [weight.detach().clone() for weight in self._flat_weights]
+
+        return setstate
+
+    patch(rnn.RNNBase, "__setstate__", make)

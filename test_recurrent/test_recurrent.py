@@ -1,5 +1,7 @@
 """Recurrent layers and cells beside their recursions."""
 
+import copy
+import io
 import warnings
 
 import numpy as np
@@ -441,6 +443,29 @@ def test_flatten_and_replace(cell, rng, kind):
     called = torch.func.functional_call(layer, {"weight_ih_l1": saved["weight_ih_l1"]}, (x,))[0]
     assert_same(called, before, what="output with the old weight for one call")
     assert_same(cell.run(layer)(x)[0], replaced, what="output afterwards")
+
+
+def loaded_from_a_file(layer):
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@claim("rnn-copied")
+@every_kind
+@pytest.mark.parametrize("copied", [copy.deepcopy, loaded_from_a_file], ids=["deep", "file"])
+def test_a_copy_has_weights_of_its_own(cell, rng, kind, copied):
+    layer = cell.place(KINDS[kind](3, 16, num_layers=2, bidirectional=True))
+    x = tensors(cell, rng, (5, 2, 3))[0]
+    before = layer(x)[0]
+    other = copied(layer)
+    assert_same(other(x)[0], before, what="output of the copy")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert_same(other(x)[0], torch.zeros_like(before), what="output of a copy whose weights are 0")
+    assert_same(layer(x)[0], before, what="output of what was copied")
 
 
 @claim("rnn-documented-loop")
