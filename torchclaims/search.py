@@ -42,8 +42,6 @@ DENSE = ("contiguous", "offset")
 SPECIAL_NUMBERS = st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 1e-42, -1e-42, 1e30, -1e30])
 # Around the widths of vector registers kernels change from whole vectors to what is left over.
 WIDTHS = st.sampled_from([7, 8, 9, 15, 16, 17, 31, 33])
-# Products of lesser numbers are subnormal in float32, where bounds on relative errors end; special values go there.
-LEAST = 2.0**-63
 # So many elements are drawn one by one; of more the values follow a pattern, which is drawn as fast for many.
 FEW = 16
 
@@ -104,8 +102,10 @@ class Script:
             grid = step or 1 / 8
             elements = st.integers(0, int((high - low) / grid)).map(lambda steps: low + steps * grid)
             if step is None:
+                # Products of lesser numbers are subnormal, where bounds by relative errors end: special values go there.
+                least = torch.finfo(dtype).tiny ** 0.5
                 numbers = st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
-                elements = elements | numbers.map(lambda number: number if abs(number) >= LEAST else 0.0)
+                elements = elements | numbers.map(lambda number: number if abs(number) >= least else 0.0)
             elements = elements | SPECIAL_NUMBERS if special else elements
             values = self.draw(
                 arrays(np.float64, tuple(shape), elements=elements, fill=elements if count > FEW else st.nothing())
