@@ -102,7 +102,7 @@ class Script:
             grid = step or 1 / 8
             elements = st.integers(0, int((high - low) / grid)).map(lambda steps: low + steps * grid)
             if step is None:
-                # Products of lesser numbers are subnormal, where relative errors are no measure: special values go there.
+                # Products of lesser numbers are subnormal, where no relative bound holds: special values go there.
                 least = torch.finfo(dtype).tiny ** 0.5
                 numbers = st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
                 elements = elements | numbers.map(lambda number: number if abs(number) >= least else 0.0)
