@@ -200,6 +200,12 @@ def test_bfloat16_where_it_is_asked_for(bench):
     result.assert_outcomes(passed=4, deselected=196)
 
 
+@pytest.mark.parametrize(("asked_for", "least"), [([], 10), (["--benchmark-min-rounds=7"], 7)], ids=["", "asked for"])
+def test_least_rounds(bench, asked_for, least):
+    bench("--benchmark-only", "--benchmark-json=out.json", *asked_for, quick="--benchmark-max-time=1e-6")
+    assert {one["stats"]["rounds"] for one in json.loads(Path("out.json").read_text())["benchmarks"]} == {least}
+
+
 def test_rows_of_an_accelerator_fill_it():
     assert {row.batch for row in rows.rows("cuda", (rows.FLOAT32,)) if row.name == "VGG"} == {256, 1, 2}
     assert rows.has_bfloat16(torch.device("cuda")) == torch.cuda.is_available()
