@@ -215,9 +215,10 @@ def test_values_are_rounded(name, cell):
 
 @pytest.fixture
 def swapping():
+    before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     yield
-    torch.__future__.set_swap_module_params_on_conversion(False)
+    torch.__future__.set_swap_module_params_on_conversion(before)
 
 
 SWAPPING = {
