@@ -114,9 +114,10 @@ def test_hooks_see_each_use(cell, rng, path):
 def test_normalisation_moves_at_each_use(cell, rng, path):
     model = small_cnn(cell, path)
     bn = model.conv4[1]
-    batches = []
-    bn.register_forward_hook(lambda bn, args, output: batches.append(to_numpy(args[0])))
+    taken = []
+    bn.register_forward_hook(lambda bn, args, output: taken.append(args[0].clone()))
     cell.run(model)(images(cell, rng))
+    batches = [to_numpy(one) for one in taken]
     assert bn.num_batches_tracked.item() == len(batches) == path.count("conv4")
 
     mean, variance = running_statistics(batches, 0.1, np.zeros(8), np.ones(8))
