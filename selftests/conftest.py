@@ -33,6 +33,9 @@ Run = Callable[..., pytest.RunResult]
 def toy_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a suite with one room, one claim, one test, one fault; its runs are in no worker."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    # Files that a test writes twice in a second are as old as each other: the first's compiled code would be run again.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     pytester.makepyprojecttoml(INI)
     write_room(pytester.path)
     return pytester.path
