@@ -16,8 +16,9 @@ def test_a_row_on_the_cpu(capsys):
     agreement.main(["--seconds", "0.005", "--turns", "3", ROW, "no such row"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(ROW))
     ours, theirs, ratio = map(float, re.findall(r"\d+\.\d+", line))
-    assert ours / theirs == pytest.approx(ratio, rel=0.05)
-    assert 0.05 < ratio < 20  # the same work, however loaded the machine
+    # The same work, however loaded the machine; of turns as short as these the medians' ratio is not the ratios' median.
+    assert 0.05 < ours / theirs < 20
+    assert 0.05 < ratio < 20
 
 
 @pytest.mark.parametrize(("theirs", "code"), [(2e-3, 0), (2.05e-3, 0), (2.2e-3, 1), (0.02e-3, 1)])
