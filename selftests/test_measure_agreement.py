@@ -16,7 +16,7 @@ def test_a_row_on_the_cpu(capsys):
     agreement.main(["--seconds", "0.005", "--turns", "3", ROW, "no such row"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(ROW))
     ours, theirs, ratio = map(float, re.findall(r"\d+\.\d+", line))
-    # The same work, however loaded the machine; of turns as short as these the medians' ratio is not the ratios' median.
+    # The same work, however loaded the machine; of turns this short the medians' ratio is not the ratios' median.
     assert 0.05 < ours / theirs < 20
     assert 0.05 < ratio < 20
 
